@@ -34,6 +34,17 @@ pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
+/// The lines of a text. This is for files that are read many times: a closure would be called for each byte.
+pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b'\n', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
+}
+
 /// For a text of several lines: as [`escape`], but keeps newlines and tabs.
 #[must_use]
 pub(crate) fn escape_lines(text: &str) -> Cow<'_, str> {

@@ -35,7 +35,7 @@ pub(crate) use scan::{Scan, entries};
 pub use stat::Stat;
 pub(crate) use stat::TICKS;
 pub use status::Status;
-pub(crate) use status::{count_of_list, cpus_allowed, number};
+pub(crate) use status::{count_of_list, cpus_allowed, decimal, number};
 
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -221,34 +221,38 @@ impl ProcRoot {
         self.read_until(&self.path_of(pid, file), |filled, room| filled < room)
     }
 
-    /// The same for a file of which proc writes lines, shorter than 1 KB, into a page at each read: if one more has room
-    /// there, they were all.
-    pub(crate) fn read_lines(&self, pid: Pid, file: &str) -> std::io::Result<Vec<u8>> {
-        self.read_until(&self.path_of(pid, file), |filled, _| filled < 3072)
-    }
-
     fn read_until(&self, path: &Path, is_end: impl Fn(usize, usize) -> bool) -> std::io::Result<Vec<u8>> {
-        let file = self.open(path)?;
-        let (mut text, mut filled) = (vec![0; 4096], 0); // most files are shorter, and none reports its size
-        loop {
-            match read(&file, &mut text[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-            if filled as u64 >= ProcRoot::LARGEST {
-                return Err(Errno::EFBIG.into());
-            }
-            if is_end(filled, text.len()) {
-                break;
-            }
-            if filled == text.len() {
-                text.resize(filled * 2, 0);
-            }
-        }
+        let mut text = vec![0; 4096]; // most files are shorter, and none reports its size
+        let filled = fill(&self.open(path)?, &mut text, is_end)?;
         text.truncate(filled);
         Ok(text)
+    }
+}
+
+/// Reads a file of which proc writes lines, shorter than 1 KB, into a page at each read: if one more has room there, they
+/// were all. Returns how long the text is.
+pub(crate) fn fill_lines(file: &OwnedFd, text: &mut Vec<u8>) -> nix::Result<usize> {
+    fill(file, text, |filled, _| filled < 3072)
+}
+
+fn fill(file: &OwnedFd, text: &mut Vec<u8>, is_end: impl Fn(usize, usize) -> bool) -> nix::Result<usize> {
+    let mut filled = 0;
+    loop {
+        match read(file, &mut text[filled..]) {
+            Ok(0) => return Ok(filled),
+            Ok(n) => filled += n,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if filled as u64 >= ProcRoot::LARGEST {
+            return Err(Errno::EFBIG);
+        }
+        if is_end(filled, text.len()) {
+            return Ok(filled);
+        }
+        if filled == text.len() {
+            text.resize(filled * 2, 0);
+        }
     }
 }
 

@@ -40,10 +40,6 @@ impl Process<'_> {
     }
 
     /// The interfaces of its network namespace, with their counters.
-    pub(crate) fn net_devices(&self) -> Result<Vec<u8>> {
-        self.root.read_lines(self.pid, "net/dev")
-    }
-
     /// The name of its program, which it can change.
     pub(crate) fn name(&self) -> Result<Vec<u8>> {
         self.rare("comm")

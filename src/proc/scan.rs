@@ -78,6 +78,13 @@ impl Scan {
         self.open_with(pid, file, OFlag::empty())
     }
 
+    /// A directory of a process, for files below it. It keeps nothing of the process, which can end. A copy of a host has
+    /// none that stays open.
+    pub(crate) fn directory(&self, pid: Pid, name: &str) -> Option<OwnedFd> {
+        let of_process = || self.open_with(pid, name, OFlag::O_PATH | OFlag::O_DIRECTORY).ok();
+        self.copy.is_none().then(of_process)?
+    }
+
     fn open_with(&self, pid: Pid, file: &str, flags: OFlag) -> nix::Result<OwnedFd> {
         if let Some(copy) = &self.copy {
             return copy.open(&copy.path_of(pid, file));

@@ -3,7 +3,9 @@
 //! Parsed by hand: it is read for every process, and the parser of the procfs crate takes 17,500 instructions in place
 //! of 10,000.
 
-use super::number;
+use memchr::{memchr, memrchr};
+
+use super::{decimal, number};
 
 /// Values in the kernel's units: ticks of 1/100 s, pages, bytes.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
@@ -59,9 +61,9 @@ impl Stat {
     #[must_use]
     pub(crate) fn usage(text: &[u8]) -> Option<[u64; 4]> {
         let mut fields = fields(text, 14)?;
-        let (user, system) = (number::<u64>(fields.next()?)?, number(fields.next()?)?);
-        let (threads, start) = (number(fields.nth(4)?)?, number(fields.nth(1)?)?);
-        Some([user.saturating_add(system), threads, start, number(fields.nth(1)?)?])
+        let mut after = |others: usize| decimal(fields.nth(others)?);
+        let [user, system, threads, start, pages] = [after(0)?, after(0)?, after(4)?, after(1)?, after(1)?];
+        Some([user.saturating_add(system), threads, start, pages])
     }
 
     /// Its priority as ps(1) counts it, where a higher one runs first, and the CPU that it ran on last. Apart, as few columns need
@@ -98,13 +100,16 @@ const FIRST: usize = 3;
 
 /// The fields from this number on.
 fn fields(text: &[u8], from: usize) -> Option<impl Iterator<Item = &[u8]>> {
-    let after = text.get(end_of_name(text)? + 2..)?;
-    Some(after.split(u8::is_ascii_whitespace).skip(from - FIRST))
+    let mut rest = text.get(end_of_name(text)? + 2..)?;
+    for _ in FIRST..from {
+        rest = &rest[memchr(b' ', rest)? + 1..];
+    }
+    Some(rest.split(|&b| b == b' ' || b == b'\n'))
 }
 
 /// The name can contain `) ` too.
 fn end_of_name(text: &[u8]) -> Option<usize> {
-    text.iter().rposition(|&b| b == b')')
+    memrchr(b')', text)
 }
 
 #[cfg(test)]

@@ -78,6 +78,16 @@ pub(crate) fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// A number without a sign, for what is read many times: in a fifth of the instructions.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, byte: &u8| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then_some(())?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    (!digits.is_empty()).then(|| digits.iter().try_fold(0, add))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +95,23 @@ mod tests {
     const CONTAINED: &[u8] = b"Name:\tsleep\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t27276\nNgid:\t0\n\
         Pid:\t27276\nPPid:\t27247\nTracerPid:\t0\nUid:\t0\t1234\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t0 10\n\
         NStgid:\t27276\t1\nNSpid:\t27276\t7\t1\nNSpgid:\t27276\t1\nVmPeak:\t    2268 kB\n";
+
+    #[test]
+    fn numbers_without_a_sign() {
+        let all = [
+            "0",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999",
+            "",
+            "-1",
+            "+1",
+            "1 ",
+        ];
+        let found = all.map(|text| decimal(text.as_bytes()));
+        let most = Some(u64::MAX);
+        assert_eq!(found, [Some(0), most, None, None, None, None, None, None]);
+    }
 
     #[test]
     fn lists_of_cpus_are_counted() {

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::networks::{self, Net};
-use super::processes::{self, Kind, Of, Opened, Reader, Times, Usage, seconds, timed};
+use super::processes::{self, Kind, Of, Opened, Reader, Times, Usage, timed};
 use super::scan::{self, Found, Owner, Process, Scanned, Service, Wanted};
 use crate::container::Files;
 use crate::container::child::{OnBlock, Parcel, in_child};
@@ -179,7 +179,7 @@ impl Known {
         }
         for pid in &report.gone {
             self.processes.remove(pid);
-            for kind in [Kind::Stat, Kind::Io] {
+            for kind in Kind::ALL {
                 self.opened.remove(&(*pid, kind));
             }
         }
@@ -417,9 +417,8 @@ impl<'a> Look<'a> {
         report.times.cpu = at;
         for (number, found) in kept.iter().enumerate().filter(|_| self.wanted.networks) {
             let Some(found) = found.filter(|found| found.net.is_some()) else { continue };
-            let Ok(text) = self.proc.process(Pid::from_raw(found.pid)).net_devices() else { continue };
-            let net = Net { at: seconds(), ..Net::parse(&text, self.wanted.each_device) };
-            report.nets.push((number, net));
+            let net = self.reader.net(found.pid, self.wanted.each_device);
+            report.nets.extend(net.map(|net| (number, net)));
         }
         if !disks.is_empty() {
             let (at, read) = self.reader.disks(self.proc, &disks).unwrap_or_default();

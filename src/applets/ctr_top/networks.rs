@@ -1,6 +1,6 @@
 //! The interfaces of network namespaces.
 
-use crate::proc::number;
+use crate::proc::decimal;
 use crate::text;
 
 /// What the interfaces of a network namespace received and sent, without the loopback.
@@ -30,14 +30,17 @@ impl Net {
 }
 
 fn devices(text: &[u8]) -> impl Iterator<Item = (&[u8], u64, u64)> {
-    text.split(|&b| b == b'\n').skip(2).filter_map(|line| {
+    text::lines(text).skip(2).filter_map(|line| {
         // A name can contain a colon.
-        let colon = line.iter().rposition(|&b| b == b':')?;
+        let colon = memchr::memrchr(b':', line)?;
         let name = line[..colon].trim_ascii();
+        if name == b"lo" {
+            return None;
+        }
         let mut words = line[colon + 1..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let received = words.next().and_then(number).unwrap_or(0);
-        let sent = words.nth(7).and_then(number).unwrap_or(0);
-        (name != b"lo").then_some((name, received, sent))
+        let received = words.next().and_then(decimal).unwrap_or(0);
+        let sent = words.nth(7).and_then(decimal).unwrap_or(0);
+        Some((name, received, sent))
     })
 }
 

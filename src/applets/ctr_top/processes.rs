@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::networks::Net;
 use crate::container::child::{OnBlock, Parcel, in_child};
-use crate::proc::{ProcRoot, Scan, Stat, hidden, number};
+use crate::proc::{ProcRoot, Scan, Stat, decimal, fill_lines, hidden};
+use crate::sys;
+use crate::text::lines;
 
 /// What processes use in all.
 #[derive(Default, Debug, Clone, PartialEq)]
@@ -72,6 +77,20 @@ pub(super) struct Usage {
 pub(super) enum Kind {
     Stat,
     Io,
+    /// The directory with the files of its network namespace. An open file in it would keep the namespace.
+    Net,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 3] = [Kind::Stat, Kind::Io, Kind::Net];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Stat => "stat",
+            Kind::Io => "io",
+            Kind::Net => "net",
+        }
+    }
 }
 
 /// The bytes that each process read from disks and wrote there.
@@ -133,16 +152,44 @@ impl<'a> Reader<'a> {
                 Err(_) => return None,
             }
         }
-        let name = match kind {
-            Kind::Stat => "stat",
-            Kind::Io => "io",
-        };
-        let file = File::from(self.scan.open(Pid::from_raw(pid), name).ok()?);
+        let file = File::from(self.scan.open(Pid::from_raw(pid), kind.name()).ok()?);
         let count = file.read_at(&mut self.text, 0).ok()?;
-        if usize::try_from(file.as_raw_fd()).is_ok_and(|number| number < self.most) {
-            self.new.push(((pid, kind), file.into()));
-        }
+        self.keep(pid, kind, file.into());
         Some(&self.text[..count])
+    }
+
+    fn keep(&mut self, pid: i32, kind: Kind, fd: OwnedFd) {
+        if usize::try_from(fd.as_raw_fd()).is_ok_and(|number| number < self.most) {
+            self.new.push(((pid, kind), fd));
+        }
+    }
+
+    /// What the interfaces in the network namespace of a process received and sent.
+    pub(super) fn net(&mut self, pid: i32, each: bool) -> Option<Net> {
+        let file = self.devices(pid)?;
+        let length = fill_lines(&file, &mut self.text);
+        sys::close_later(file);
+        Some(Net { at: seconds(), ..Net::parse(&self.text[..length.ok()?], each) })
+    }
+
+    /// From an open directory this takes four fifths of the time.
+    fn devices(&mut self, pid: i32) -> Option<OwnedFd> {
+        const FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
+        let below = |directory: BorrowedFd<'_>| openat(directory, "dev", FLAGS, Mode::empty()).ok();
+        let process = Pid::from_raw(pid);
+        if hidden::is_hidden(process) {
+            return None;
+        }
+        // Another process can have its PID.
+        if let Some(file) = self.opened.get(&(pid, Kind::Net)).and_then(|kept| below(kept.as_fd())) {
+            return Some(file);
+        }
+        let Some(directory) = self.scan.directory(process, Kind::Net.name()) else {
+            return self.scan.open(process, "net/dev").ok();
+        };
+        let file = below(directory.as_fd());
+        self.keep(pid, Kind::Net, directory);
+        file
     }
 
     pub(super) fn usage(&mut self, pid: i32) -> Option<Usage> {
@@ -152,8 +199,8 @@ impl<'a> Reader<'a> {
     fn disk(&mut self, pid: i32) -> Option<(u64, u64)> {
         let text = self.read(pid, Kind::Io)?;
         let named = |name: &[u8]| {
-            let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name))?;
-            number::<u64>(line.trim_ascii())
+            let line = lines(text).find_map(|line| line.strip_prefix(name))?;
+            decimal(line.trim_ascii())
         };
         Some((named(b"read_bytes:")?, named(b"write_bytes:")?))
     }

@@ -277,16 +277,17 @@ impl Source for Cells<'_> {
     fn cell(&self, row: usize, column: usize) -> Value<'_> {
         let (row, (column, get)) = (self.rows[row], self.columns[column]);
         let value = get(row).value(self.exact);
-        match (column.name, &value) {
-            _ if self.exact => value,
+        if self.exact {
+            return value;
+        }
+        let is_sum = || row.own_cgroup == Some(false);
+        match (column.name, value) {
             ("CPU", _) if row.status == "paused" => Value::text("paused"),
-            ("CPU" | "MEMORY" | "USAGE" | "PIDS", Value::Bytes(bytes)) if row.own_cgroup == Some(false) => {
-                Value::owned(format!("~{}", String::from_utf8_lossy(bytes)))
+            ("CPU" | "MEMORY" | "USAGE" | "PIDS", Value::Bytes(bytes)) if is_sum() => {
+                Value::Bytes([b"~", &*bytes].concat().into())
             }
-            ("PIDS", Value::Number(number)) if row.own_cgroup == Some(false) => {
-                Value::owned(format!("~{number}"))
-            }
-            _ => value,
+            ("PIDS", Value::Number(number)) if is_sum() => Value::owned(format!("~{number}")),
+            (_, value) => value,
         }
     }
 

@@ -11,8 +11,9 @@ use nix::errno::Errno;
 
 use super::hierarchy::{Hierarchies, Membership, parse};
 use super::kept::Kept;
-use crate::proc::{HostCopy, number};
+use crate::proc::{HostCopy, decimal, number};
 use crate::sys::directory::{Entry, each};
+use crate::text::lines;
 
 /// A group, for the files of one controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,7 +225,7 @@ impl Place {
 
     #[must_use]
     pub(crate) fn number(&self, file: &str) -> Option<u64> {
-        self.with(file, number)?
+        self.with(file, decimal)?
     }
 
     /// The number after a name in a file with lines like `inactive_file 4096`.
@@ -294,9 +295,9 @@ impl Place {
 /// The number after a name: `inactive_file 4096`.
 #[must_use]
 pub(crate) fn field(text: &[u8], name: &str) -> Option<u64> {
-    text.split(|&b| b == b'\n').find_map(|line| {
+    lines(text).find_map(|line| {
         let (found, value) = line.split_at_checked(name.len())?;
-        (found == name.as_bytes()).then(|| number(value.strip_prefix(b" ")?))?
+        (found == name.as_bytes()).then(|| decimal(value.strip_prefix(b" ")?))?
     })
 }
 

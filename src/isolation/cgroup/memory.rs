@@ -1,7 +1,8 @@
 //! What the memory of a group consists of, and how many of its processes were killed for lack of it.
 
 use super::chain::{Place, field};
-use crate::proc::number;
+use crate::proc::decimal;
+use crate::text::lines;
 
 /// The parts of memory.stat. v1 has them for the group with those below under another name.
 #[derive(Default)]
@@ -40,11 +41,11 @@ impl Split {
             false => ("total_", ["rss", "cache", "shmem", "inactive_file"]),
         };
         let mut found = [None; 4];
-        for line in stat.split(|&b| b == b'\n') {
+        for line in lines(stat) {
             let Some(line) = line.strip_prefix(prefix.as_bytes()) else { continue };
             for (name, value) in names.iter().zip(&mut found) {
                 let rest = line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
-                *value = value.or_else(|| rest.and_then(number));
+                *value = value.or_else(|| rest.and_then(decimal));
             }
         }
         let [anon, file, shmem, inactive_file] = found;

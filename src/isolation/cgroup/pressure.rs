@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::proc::number;
+use crate::proc::{decimal, number};
+use crate::text::lines;
 
 /// As the file has it: averages in percent, the total in microseconds.
 #[derive(Serialize, Debug, Clone, PartialEq)]
@@ -16,13 +17,13 @@ pub(crate) struct Stall {
 /// What [`Stall`] has of the last 10 seconds, and the total: the parts that are read again and again.
 #[must_use]
 pub(crate) fn waited(text: &[u8], name: &str) -> Option<(f64, u64)> {
-    let line = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
+    let line = lines(text).find_map(|line| line.strip_prefix(name.as_bytes()))?;
     let average = line.strip_prefix(b" avg10=")?;
     let average = &average[..average.iter().position(|&b| b == b' ')?];
     let total = &line[line.iter().rposition(|&b| b == b'=')? + 1..];
     // Most groups wait for nothing.
     let average = if average == b"0.00" { 0.0 } else { number(average)? };
-    Some((average, number(total)?))
+    Some((average, decimal(total)?))
 }
 
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`
