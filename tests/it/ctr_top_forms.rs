@@ -91,6 +91,13 @@ fn a_pod_stands_for_its_containers() {
     let procs =
         members.filter(|row| row["pod"] == "shop").map(|row| row["procs"].as_u64().expect("a number"));
     assert_eq!(pod["procs"], json!(procs.sum::<u64>()));
+    // All of the pod, also its pause process, however it is named.
+    for target in ["shop-ns/shop", "k8s:shop-ns/shop/web"] {
+        let of_target: Value =
+            serde_json::from_str(&captured(&["-J", "--per", "pod", target])).expect("JSON");
+        let pods = of_target["pods"].as_array().expect("a list");
+        assert_eq!((pods.len(), &pods[0]["procs"]), (1, &pod["procs"]), "{target}");
+    }
     let text = captured(&["-r", "--noheadings", "--per", "pod", "-s", "name", "-o", "container"]);
     let names: Vec<&str> = text.lines().collect();
     assert!(names.contains(&"k8s:shop-ns/shop") && names.contains(&"docker:rt-web"), "{text}");

@@ -60,7 +60,7 @@
 //! by `net`, RX/s and TX/s are in place of READ/s and WRITE/s, unless `-o` chooses the columns.
 //!
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
-//! most throttled and most waiting of its containers.
+//! most throttled and most waiting of its containers. A TARGET then stands for its whole pod, with the pause process.
 //!
 //! # Habits of other tools
 //!

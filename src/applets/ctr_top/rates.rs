@@ -54,12 +54,12 @@ pub(super) struct Row {
     pub is_pause: bool,
 }
 
-/// The limits of the group around the container, which is that of the pod.
-#[derive(Debug, Default, Clone, Copy)]
+/// The limits of the group around the container, which is that of the pod, and the groups that have them.
+#[derive(Debug, Default, Clone)]
 pub(super) struct OfPod {
-    pub memory: Option<u64>,
-    pub cpus: Option<f64>,
-    pub pids: Option<u64>,
+    pub memory: Option<(u64, String)>,
+    pub cpus: Option<(f64, String)>,
+    pub pids: Option<(u64, String)>,
 }
 
 #[derive(Serialize, Debug, Default, Clone, PartialEq)]
@@ -243,7 +243,11 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         key: found.key.clone(),
         outer_key: found.outer_key.clone(),
         pod_key: pod_key(now),
-        of_pod: OfPod { memory: now.memory.limit.above, cpus: now.quota.above, pids: now.pids_limit.above },
+        of_pod: OfPod {
+            memory: now.memory.limit.above.clone(),
+            cpus: now.quota.above.clone(),
+            pids: now.pids_limit.above.clone(),
+        },
         start: found.start,
         is_pause: found.is_pause,
     }

@@ -100,8 +100,8 @@ pub(super) struct Memory {
 pub(super) struct Limit<T> {
     pub value: Option<T>,
     pub by: Option<String>,
-    /// The least one of the groups above the container's own.
-    pub above: Option<T>,
+    /// The least one of the groups above the container's own, and which of them has it.
+    pub above: Option<(T, String)>,
 }
 
 impl<T> Default for Limit<T> {
@@ -362,18 +362,19 @@ impl Groups {
         read: impl Fn(&Group) -> Option<T>,
     ) -> Limit<T> {
         let mut limit = Limit::default();
-        let mut by = None;
+        let (mut by, mut above) = (None, None);
         for (depth, group) in self.get(controller).into_iter().flat_map(Group::chain).enumerate() {
             let Some(value) = read(group) else { continue };
             // Of equal ones the outermost binds, because it also limits other groups.
             if limit.value.is_none_or(|least| value <= least) {
                 (limit.value, by) = (Some(value), Some(group));
             }
-            if depth > 0 && limit.above.is_none_or(|least| value <= least) {
-                limit.above = Some(value);
+            if depth > 0 && above.is_none_or(|(least, _)| value <= least) {
+                above = Some((value, group));
             }
         }
-        Limit { by: by.map(|group| group.shown.clone()), ..limit }
+        let above = above.map(|(value, group)| (value, group.shown.clone()));
+        Limit { by: by.map(|group| group.shown.clone()), above, ..limit }
     }
 
     fn one(&self, sources: &Sources, shows: Shows, of: &Of) -> One {

@@ -1,6 +1,6 @@
 //! One scan of all processes: the containers, and whose each process is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::rc::Rc;
 
@@ -22,6 +22,8 @@ use crate::sys::keyed::HashMap;
 /// What is wanted of a scan.
 pub(super) struct Wanted<'a> {
     pub targets: &'a [OsString],
+    /// Are pods shown? Then a target is all of its pod.
+    pub pods: bool,
     /// Also the groups of services of the host.
     pub services: bool,
     /// Does the kernel attribute disk use to groups on its own?
@@ -216,7 +218,7 @@ impl<'a> Scanning<'a> {
             shown[number] = Some(scanned.containers.len());
             scanned.containers.push(found);
         }
-        let mut nets = std::collections::BTreeSet::new();
+        let mut nets = BTreeSet::new();
         // A namespace counts once: for the container that keeps it, else for the one that started first.
         let mut order: Vec<usize> = (0..scanned.containers.len()).collect();
         order::sort_by_key(&mut order, |&at| {
@@ -287,6 +289,18 @@ impl<'a> Scanning<'a> {
         for word in self.wanted.targets {
             for number in self.meant(word, notes)? {
                 chosen[number] = true;
+            }
+        }
+        if self.wanted.pods {
+            // Its pause process too: the sums of a pod do not depend on how it was named.
+            let pods: BTreeSet<Pod<'_>> = self
+                .all
+                .iter()
+                .zip(&chosen)
+                .filter_map(|(seen, is_chosen)| pod(seen).filter(|_| *is_chosen))
+                .collect();
+            for (seen, is_chosen) in self.all.iter().zip(&mut chosen) {
+                *is_chosen |= pod(seen).is_some_and(|pod| pods.contains(&pod));
             }
         }
         // With the containers nested in them.
@@ -372,6 +386,15 @@ impl<'a> Scanning<'a> {
         }
         numbers
     }
+}
+
+/// Its runtime, the user, the container around it, namespace and name.
+type Pod<'a> = (&'static str, u32, Option<usize>, Option<&'a str>, &'a str);
+
+fn pod(seen: &Seen) -> Option<Pod<'_>> {
+    let container = &seen.container;
+    let (name, namespace) = (container.pod.as_deref()?, container.pod_namespace.as_deref());
+    Some((container.runtime.name(), container.owner, seen.outer, namespace, name))
 }
 
 /// The group of a unit of systemd, or the whole path.

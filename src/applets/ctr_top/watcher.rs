@@ -63,6 +63,7 @@ impl<'a> Watcher<'a> {
         let files = Files::new(self.request.root.as_deref().unwrap_or(Path::new("/")))?;
         let wanted = Wanted {
             targets: &self.request.targets,
+            pods: self.request.per_pod,
             services: self.request.all,
             counts_disk: self.sampler.counts_disk(),
             networks: self.networks,

@@ -32,10 +32,13 @@ fn pod(key: &str, rows: &[&Row], host_memory: Option<u64>) -> Row {
         |value: fn(&Row) -> Option<u64>| rows.iter().filter_map(|row| value(row)).reduce(u64::saturating_add);
     let most = |value: fn(&Row) -> Option<f64>| rows.iter().filter_map(|row| value(row)).reduce(f64::max);
     // Only Kubernetes has a group for each pod.
-    let own = first.pod_namespace.as_ref().map(|_| first.of_pod).unwrap_or_default();
+    let own = first.pod_namespace.as_ref().map(|_| first.of_pod.clone()).unwrap_or_default();
+    let (memory_limit, memory_by) = own.memory.unzip();
+    let (cpus, cpus_by) = own.cpus.unzip();
+    let (pids_limit, pids_by) = own.pids.unzip();
     let percent = sum(|row| row.cpu.percent).map(|percent| tidy(percent, 1e3));
     let working_set = total(|row| row.memory.working_set);
-    let whole = own.memory.or(host_memory);
+    let whole = memory_limit.or(host_memory);
     // The group with the quota can be that of the pod: then all have the same numbers.
     let worst = rows.iter().max_by(|one, other| {
         let key = |row: &Row| (row.throttled.percent.unwrap_or(-1.0), row.throttled.periods);
@@ -63,24 +66,24 @@ fn pod(key: &str, rows: &[&Row], host_memory: Option<u64>) -> Row {
         procs: rows.iter().map(|row| row.procs).sum(),
         cpu: Cpu {
             percent,
-            of_limit: percent.zip(own.cpus).and_then(|(percent, limit)| share(percent, limit * 100.0)),
-            limit: own.cpus,
-            limit_by: None,
+            of_limit: percent.zip(cpus).and_then(|(percent, limit)| share(percent, limit * 100.0)),
+            limit: cpus,
+            limit_by: cpus_by,
             seconds: sum(|row| row.cpu.seconds),
         },
         throttled: worst.map(|row| row.throttled.clone()).unwrap_or_default(),
         memory: Memory {
             usage: total(|row| row.memory.usage),
             working_set,
-            limit: own.memory,
-            limit_by: None,
+            limit: memory_limit,
+            limit_by: memory_by,
             percent: working_set.zip(whole).and_then(|(used, whole)| share(used as f64, whole as f64)),
             anon: total(|row| row.memory.anon),
             file: total(|row| row.memory.file),
             shmem: total(|row| row.memory.shmem),
             oom_kills: total(|row| row.memory.oom_kills),
         },
-        pids: Pids { current: total(|row| row.pids.current), limit: own.pids, limit_by: None },
+        pids: Pids { current: total(|row| row.pids.current), limit: pids_limit, limit_by: pids_by },
         io: Io {
             read_rate: sum(|row| row.io.read_rate),
             write_rate: sum(|row| row.io.write_rate),

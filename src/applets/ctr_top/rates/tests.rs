@@ -160,7 +160,7 @@ fn a_pod_is_the_sum_of_its_containers() {
         found(&mut one).pod = Some("web".to_owned());
         found(&mut one).pod_namespace = Some("shop".to_owned());
         one.memory.working_set = Some(100);
-        one.memory.limit = Limit { value: Some(150), by: None, above: Some(400) };
+        one.memory.limit = Limit { value: Some(150), by: None, above: Some((400, "/pod".to_owned())) };
         one.pids = Some(2);
         one.net = net.map(|(received, sent)| self::net(one.at, received, sent));
         one
@@ -176,6 +176,7 @@ fn a_pod_is_the_sum_of_its_containers() {
         (pod.memory.working_set, pod.memory.limit, pod.memory.percent),
         (Some(200), Some(400), Some(50.0))
     );
+    assert_eq!(pod.memory.limit_by.as_deref(), Some("/pod"));
     assert_eq!((pod.pids.current, pod.net.clone().and_then(|net| net.rx_rate)), (Some(4), Some(10.0)));
 }
 
