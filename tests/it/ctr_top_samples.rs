@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::common::ctr_ps::{DB, Host, WEB, scope, state};
 use crate::common::ctr_top::{V2, ctr_top, document, row, v2, write};
-use crate::common::process::{Piped, limited};
-use crate::common::{binary, program, skip, stderr, there};
+use crate::common::network::networks;
+use crate::common::process::{Holder, Piped, limited};
+use crate::common::{applet, binary, program, skip, stderr, there, until as eventually};
 
 /// Documents, until the row of a container is as wanted. None: there is no row. The time of the host passes meanwhile.
 fn until(
@@ -158,6 +159,31 @@ fn the_pid_of_a_process_that_ended_can_be_that_of_another_container() {
     let last: Vec<_> =
         (0..100).map(|_| procs(&piped.line())).take_while(|procs| *procs != Some(2.into())).collect();
     assert!(last.len() < 100, "{last:?}");
+}
+
+/// What stays open of a process that counts for a network namespace keeps nothing of the namespace.
+#[test]
+fn a_network_namespace_ends_with_its_container() {
+    if !networks("a_network_namespace_ends_with_its_container") {
+        return;
+    }
+    let (other, container) = (Holder::new(&["-n"], ""), Holder::new(&["-p", "-f", "-n"], ""));
+    let (near, far) = (other.pid.to_string(), container.pid.to_string());
+    // Both ends of the veth are in namespaces of the test. One end cannot be without the other.
+    let link = |arguments: &[&str]| {
+        let mut command = program("nsenter");
+        limited(command.args(["-n", "-t", &near, "ip", "link"]).args(arguments)).status.success()
+    };
+    assert!(link(&["add", "v0", "type", "veth", "peer", "name", "v1", "netns", &far]));
+    let piped = Piped::new(applet("ctr-top").args(["-J", "-d", "1000", &far]));
+    let directory = format!("/proc/{far}/net");
+    let keeps = || {
+        let all = std::fs::read_dir(format!("/proc/{}/fd", piped.pid())).expect("descriptors");
+        all.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|path| path == *directory)
+    };
+    eventually("the directory stays open", keeps);
+    drop(container);
+    eventually("the namespace has ended", || !link(&["show", "v0"]));
 }
 
 /// What no column shows costs nothing.
