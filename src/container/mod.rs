@@ -46,6 +46,7 @@ pub(crate) use monitor::is_gvisor;
 pub(crate) use nested::inside;
 pub use resolver::Resolver;
 use resolver::is_of_group;
+pub(crate) use runtimes::is_in_usual_state;
 pub(crate) use stop::runtime_config;
 pub(crate) use tagger::{Few, Tagger, each_process};
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use nix::unistd::Pid;
 
+use super::Files;
 use super::world::World;
 use crate::isolation::visit::Place;
 use crate::proc::ProcRoot;
@@ -68,29 +69,18 @@ impl Spaces {
             }
             one.pid = one.pid.or(Some(process.pid));
         }
-        let mut files: BTreeMap<u64, String> = BTreeMap::new();
-        for directory in BOUND {
-            for name in world.files.list(directory) {
-                let path = format!("{directory}/{name}");
-                if let Some(inode) = world.files.inode(&path) {
-                    files.entry(inode).or_insert(path);
-                }
-            }
-        }
+        let mut files = bound(world.files);
         let mut found = Spaces { is_partial, ..Spaces::default() };
         for (inode, one) in seen {
             let file = files.remove(&inode);
             let is_host = host == Some(inode);
-            let path = match one.pid {
-                Some(pid) => world.proc.path_of(Pid::from_raw(pid), &link),
-                None => continue,
-            };
+            let Some(pid) = one.pid else { continue };
             if is_host {
                 found.host = Some(found.all.len());
             }
             let containers = if one.firsts.is_empty() { one.members } else { one.firsts };
             found.all.push(Space {
-                place: Place { path, inode },
+                place: Place::of_process(world.proc, Pid::from_raw(pid), Kind::Net, inode),
                 containers: if is_host { Vec::new() } else { without_pause(world, containers) },
                 pid: one.pid,
                 file,
@@ -100,8 +90,7 @@ impl Spaces {
             found.add_own(world, inode);
         }
         for (inode, file) in files.into_iter().filter(|(inode, _)| host != Some(*inode)) {
-            let path = world.files.locate(&file).unwrap_or_else(|| PathBuf::from(&file));
-            let place = Place { path, inode };
+            let place = place_of(world.files, &file, inode);
             found.all.push(Space { place, containers: Vec::new(), pid: None, file: Some(file) });
         }
         found
@@ -112,7 +101,7 @@ impl Spaces {
         // Not by /proc/self: a child asks in other namespaces.
         let pid = world.proc.link(&world.proc.of_host("self"));
         if let (true, Ok(pid)) = (own(world) == Some(inode), pid) {
-            let place = Place { path: world.proc.of_host(pid.join(Kind::Net.link())), inode };
+            let place = Place::of_file(world.proc.of_host(pid.join(Kind::Net.link())), inode);
             self.host = Some(self.all.len());
             self.all.push(Space { place, containers: Vec::new(), pid: None, file: None });
         }
@@ -128,6 +117,24 @@ impl Spaces {
     pub(crate) fn of_container(&self, container: usize) -> Option<usize> {
         self.all.iter().position(|space| space.containers.contains(&container))
     }
+}
+
+/// The namespaces that are bound to files, by their inodes.
+pub(crate) fn bound(files: &Files) -> BTreeMap<u64, String> {
+    let mut found = BTreeMap::new();
+    for directory in BOUND {
+        for name in files.list(directory) {
+            let path = format!("{directory}/{name}");
+            if let Some(inode) = files.inode(&path) {
+                found.entry(inode).or_insert(path);
+            }
+        }
+    }
+    found
+}
+
+pub(crate) fn place_of(files: &Files, file: &str, inode: u64) -> Place {
+    Place::of_file(files.locate(file).unwrap_or_else(|| PathBuf::from(file)), inode)
 }
 
 /// The pause container of a pod only keeps the namespace for the others.

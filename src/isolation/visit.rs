@@ -2,18 +2,21 @@
 //!
 //! The child has the mounts and the PIDs of the host. It runs nothing but the caller's function, and ends with it.
 
-use std::io::Write;
+use std::ffi::{CStr, c_int};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, fstat};
-use nix::unistd::{ForkResult, pipe2, read};
+use nix::unistd::{ForkResult, Pid, pipe2, read};
 
 use crate::proc::ns::Kind;
+use crate::proc::{Namespaces, ProcRoot, Scan, Status};
 use crate::sys;
 
 /// A namespace, and where a file of it is.
@@ -23,6 +26,8 @@ pub(crate) struct Place {
     pub path: PathBuf,
     /// Another process can have the PID by now: then the namespace is left out.
     pub inode: u64,
+    /// The process whose file it is, if the path is below /proc.
+    pid: Option<Pid>,
 }
 
 /// Answers are kept up to this size: the namespaces of users can contain anything.
@@ -33,10 +38,48 @@ const LONGEST: Duration = Duration::from_secs(20);
 const HEAD: usize = 8;
 
 impl Place {
+    pub(crate) fn of_process(proc: &ProcRoot, pid: Pid, kind: Kind, inode: u64) -> Place {
+        let is_own = proc.path() == Path::new("/proc");
+        Place { path: proc.path_of(pid, &kind.link()), inode, pid: is_own.then_some(pid) }
+    }
+
+    pub(crate) fn of_file(path: PathBuf, inode: u64) -> Place {
+        Place { path, inode, pid: None }
+    }
+
     fn open(&self) -> nix::Result<OwnedFd> {
         let fd = openat(AT_FDCWD, &self.path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
         if fstat(&fd)?.st_ino == self.inode { Ok(fd) } else { Err(Errno::ESRCH) }
     }
+
+    /// Is it sure to be this namespace? A pidfd takes two thirds of the time of a path, but then only an answer is worth
+    /// the question whose it is.
+    fn enter(&self, kind: Kind, by_pidfd: bool) -> nix::Result<bool> {
+        if let Some(pid) = self.pid.filter(|_| by_pidfd) {
+            if enter_those_of(pid, kind.flag()).is_ok() {
+                return Ok(false);
+            }
+        }
+        sys::setns(self.open()?, kind.flag()).map(|()| true)
+    }
+}
+
+/// Enters namespaces of a process; since Linux 5.8.
+fn enter_those_of(pid: Pid, flags: c_int) -> nix::Result<()> {
+    let pidfd = sys::pidfd_open(pid)?;
+    let result = sys::setns(&pidfd, flags);
+    sys::close_later(pidfd);
+    result
+}
+
+/// Has /proc the PIDs of this process's pid namespace?
+fn proc_has_own_pids() -> bool {
+    let status = ProcRoot::default().read_own("status");
+    status.is_ok_and(|text| Status::parse(&text).nspid == [Pid::this().as_raw()])
+}
+
+fn own_inode(kind: Kind) -> Option<u64> {
+    ProcRoot::default().process(Pid::this()).ns(kind)
 }
 
 /// The answers of `ask` in each of these namespaces, with the numbers of the namespaces. An empty answer is left out, and
@@ -49,12 +92,66 @@ pub(crate) fn visit(
     if places.is_empty() {
         return Ok(Vec::new());
     }
+    in_child(|to| visit_all(places, kind, &mut ask, to))
+}
+
+/// The answers of `ask` in the namespaces of all these processes, with the numbers of the processes; since Linux 5.8. `ask` gets
+/// these namespaces. Fails if one that has not ended cannot be entered, or if /proc has not the PIDs of this process's
+/// namespace.
+pub(crate) fn visit_processes(
+    pids: &[Pid],
+    kinds: &[Kind],
+    mut ask: impl FnMut(&Entered) -> Vec<u8>,
+) -> nix::Result<Vec<(usize, Vec<u8>)>> {
+    let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
+    let mut visit = |to: OwnedFd| -> nix::Result<()> {
+        let entered = Entered::new()?;
+        if !proc_has_own_pids() {
+            return Err(Errno::ENOTSUP);
+        }
+        let mut to = buffered(to);
+        for (number, pid) in pids.iter().enumerate() {
+            match enter_those_of(*pid, flags) {
+                Ok(()) => {}
+                Err(Errno::ESRCH) => continue,
+                Err(errno) => return Err(errno),
+            }
+            send(&mut to, number, &ask(&entered)).map_err(|_| Errno::EIO)?;
+        }
+        to.flush().map_err(|_| Errno::EIO)
+    };
+    in_child(|to| visit(to).map_or_else(|errno| errno as i32, |()| 0))
+}
+
+/// The namespaces that this process has entered. Its children, not itself, are in the pid namespace.
+pub(crate) struct Entered(Namespaces);
+
+impl Entered {
+    fn new() -> nix::Result<Entered> {
+        Scan::new(&ProcRoot::default())?.namespaces(Pid::this()).map(Entered)
+    }
+
+    pub(crate) fn inode(&self, kind: Kind) -> Option<u64> {
+        self.0.inode_at(Entered::name(kind))
+    }
+
+    pub(crate) fn open(&self, kind: Kind) -> nix::Result<OwnedFd> {
+        self.0.open(Entered::name(kind))
+    }
+
+    fn name(kind: Kind) -> &'static CStr {
+        if kind == Kind::Pid { c"pid_for_children" } else { kind.c_name() }
+    }
+}
+
+/// What a child sends that runs `work`, and ends with its result as exit status.
+fn in_child(work: impl FnOnce(OwnedFd) -> i32) -> nix::Result<Vec<(usize, Vec<u8>)>> {
     let (from, to) = pipe2(OFlag::O_CLOEXEC)?;
     let child = match sys::fork()? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             drop(from);
-            sys::exit_now(visit_all(places, kind, &mut ask, to));
+            sys::exit_now(work(to));
         }
     };
     drop(to);
@@ -74,26 +171,39 @@ pub(crate) fn visit(
 
 /// In the child. Returns its exit status.
 fn visit_all(places: &[Place], kind: Kind, ask: &mut dyn FnMut(usize) -> Vec<u8>, to: OwnedFd) -> i32 {
-    let mut to = std::fs::File::from(to);
+    let mut to = buffered(to);
     let (mut failure, mut entered) = (Errno::UnknownErrno, false);
+    let by_pidfd = proc_has_own_pids();
     for (number, place) in places.iter().enumerate() {
-        match place.open().and_then(|fd| sys::setns(&fd, kind.flag())) {
-            Ok(()) => entered = true,
+        let is_sure = match place.enter(kind, by_pidfd) {
+            Ok(is_sure) => is_sure,
             Err(errno) => {
                 failure = errno;
                 continue;
             }
-        }
+        };
+        entered = true;
         let answer = ask(number);
-        let (Ok(number), Ok(length)) = (u32::try_from(number), u32::try_from(answer.len())) else { continue };
-        if length > 0 {
-            let head = [number.to_ne_bytes(), length.to_ne_bytes()].concat();
-            if to.write_all(&head).and_then(|()| to.write_all(&answer)).is_err() {
-                break;
-            }
+        let is_it = || is_sure || own_inode(kind) == Some(place.inode);
+        if !answer.is_empty() && is_it() && send(&mut to, number, &answer).is_err() {
+            break;
         }
     }
+    _ = to.flush();
     if entered || failure == Errno::ESRCH || failure == Errno::ENOENT { 0 } else { failure as i32 }
+}
+
+/// One write for many answers: each wakes the reader.
+fn buffered(to: OwnedFd) -> BufWriter<File> {
+    BufWriter::with_capacity(64 << 10, File::from(to))
+}
+
+fn send(to: &mut impl Write, number: usize, answer: &[u8]) -> std::io::Result<()> {
+    let (Ok(number), Ok(length)) = (u32::try_from(number), u32::try_from(answer.len())) else {
+        return Ok(());
+    };
+    to.write_all(&[number.to_ne_bytes(), length.to_ne_bytes()].concat())?;
+    to.write_all(answer)
 }
 
 fn collect(from: &OwnedFd) -> nix::Result<Vec<u8>> {
@@ -133,6 +243,23 @@ fn answers(mut all: &[u8]) -> Vec<(usize, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_namespace_that_is_meant_answers() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let (proc, this) = (ProcRoot::default(), Pid::this());
+        let own = proc.process(this).ns(Kind::Uts).expect("a link");
+        let place = |inode| Place::of_process(&proc, this, Kind::Uts, inode);
+        let found = visit(&[place(1), place(own)], Kind::Uts, |_| b"x".to_vec()).expect("answers");
+        assert_eq!(found, [(1, b"x".to_vec())]);
+        let ask = |entered: &Entered| entered.inode(Kind::Uts).unwrap_or(0).to_ne_bytes().to_vec();
+        let pids = [this, Pid::from_raw(i32::MAX), Pid::from_raw(2)];
+        let found = visit_processes(&pids, &[Kind::Uts, Kind::Pid], ask).expect("answers");
+        assert_eq!(found[0], (0, own.to_ne_bytes().to_vec()));
+        assert!(found.iter().all(|(number, _)| *number != 1), "a process that is not there");
+    }
 
     #[test]
     fn answers_are_split() {

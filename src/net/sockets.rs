@@ -163,7 +163,7 @@ mod tests {
         let text = b"sockets: used 7\nTCP: inuse 10 orphan 0\nUDP: inuse 0 mem 1\nUDPLITE: inuse 3\n";
         assert!(in_use(text, b"TCP: inuse ") && !in_use(text, b"UDP: inuse "));
         assert!(!in_use(b"TCP6: inuse 0\n", b"TCP6: inuse ") && in_use(b"TCP6: inuse 1\n", b"TCP6: inuse "));
-        let bound = Place { path: "/run/netns/blue".into(), inode: 1 };
+        let bound = Place::of_file("/run/netns/blue".into(), 1);
         assert_eq!(InUse::read(&bound), InUse::UNKNOWN);
     }
 

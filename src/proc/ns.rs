@@ -1,6 +1,6 @@
 //! The eight kinds of namespaces (namespaces(7)).
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 /// In the order in which they are entered. The user namespace is first, as it gives the capabilities that the others
 /// require. A caller that already has them enters it last, see `isolation::ns::Set`. The mount namespace comes late, so
@@ -25,6 +25,19 @@ impl Kind {
     #[must_use]
     pub const fn proc_name(self) -> &'static str {
         self.row().0
+    }
+
+    pub(crate) const fn c_name(self) -> &'static CStr {
+        match self {
+            Kind::User => c"user",
+            Kind::Cgroup => c"cgroup",
+            Kind::Ipc => c"ipc",
+            Kind::Uts => c"uts",
+            Kind::Net => c"net",
+            Kind::Pid => c"pid",
+            Kind::Mnt => c"mnt",
+            Kind::Time => c"time",
+        }
     }
 
     /// The CLONE_NEW flag for setns(2) and unshare(2).
@@ -87,6 +100,7 @@ mod tests {
     fn names_match_the_running_kernel() {
         for kind in Kind::ALL {
             let link = format!("/proc/self/{}", kind.link());
+            assert_eq!(kind.c_name().to_str(), Ok(kind.proc_name()));
             if let Ok(target) = std::fs::read_link(&link) {
                 let target = target.to_string_lossy().into_owned();
                 assert!(target.starts_with(&format!("{}:[", kind.proc_name())), "{link} -> {target}");

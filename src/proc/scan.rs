@@ -9,6 +9,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
+use super::ns::{Kind, parse_link};
 use super::{ProcRoot, hidden};
 use crate::sys;
 use crate::text;
@@ -18,6 +19,23 @@ pub(crate) struct Scan {
     /// Set for the files of another host.
     copy: Option<ProcRoot>,
     buffer: Vec<u8>,
+}
+
+/// The directory `/proc/PID/ns`.
+pub(crate) struct Namespaces(OwnedFd);
+
+impl Namespaces {
+    pub(crate) fn inode(&self, kind: Kind) -> Option<u64> {
+        self.inode_at(kind.c_name())
+    }
+
+    pub(crate) fn inode_at(&self, name: &CStr) -> Option<u64> {
+        sys::read_link_at(&self.0, name, &mut [0; 64]).ok().and_then(parse_link)
+    }
+
+    pub(crate) fn open(&self, name: &CStr) -> nix::Result<OwnedFd> {
+        openat(&self.0, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    }
 }
 
 impl Drop for Scan {
@@ -65,6 +83,14 @@ impl Scan {
         }
         let mut path = [0; 48];
         sys::read_link_at(&self.dir, c_path(&mut path, pid, link)?, buffer)
+    }
+
+    /// The links of its namespaces. Fails for the files of another host.
+    pub(crate) fn namespaces(&self, pid: Pid) -> nix::Result<Namespaces> {
+        if self.copy.is_some() {
+            return Err(Errno::ENOTSUP);
+        }
+        self.open_with(pid, "ns", OFlag::O_DIRECTORY).map(Namespaces)
     }
 
     /// The root directory of a process.

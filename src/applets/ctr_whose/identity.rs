@@ -82,7 +82,7 @@ fn calling_themselves(finder: &Finder<'_>, name: &str) -> Vec<usize> {
         .iter()
         .map(|(inode, numbers)| {
             let chief = Pid::from_raw(world.containers[numbers[0]].chief());
-            Place { path: world.proc.path_of(chief, &link), inode: *inode }
+            Place::of_process(world.proc, chief, Namespace::Uts, *inode)
         })
         .collect();
     let found = finder.known("UTS namespaces", places_called(&places, name)).unwrap_or_default();

@@ -93,11 +93,23 @@ pub(super) trait StateReader {
     fn date_init(&self, _files: &Files, _container: &mut Container) {}
 }
 
+/// The state directories of containerd that are always searched.
+fn states() -> impl Iterator<Item = &'static str> {
+    containerd::STATES.into_iter().chain(docker::STATES)
+}
+
+/// Is it below one of these?
+pub(crate) fn is_in_usual_state(directory: &[u8]) -> bool {
+    let below =
+        |state: &str| directory.strip_prefix(state.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
+    states().any(below)
+}
+
 /// Adds a directory with the bundles of containerd's tasks to those that the readers search. False if it is known.
 pub(super) fn add_tasks(files: &Files, directory: String) -> bool {
     let known = files.usual_tasks(|| {
-        let states = containerd::STATES.iter().chain(&docker::STATES);
-        states.filter_map(|state| files.locate(&format!("{state}/{}", containerd::TASKS))).collect()
+        let path = |state: &str| files.locate(&format!("{state}/{}", containerd::TASKS));
+        states().filter_map(path).collect()
     });
     let below = directory.trim_start_matches('/');
     !known.iter().any(|path| path.ends_with(below)) && files.add_tasks(directory)

@@ -1,6 +1,7 @@
 //! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
 
 mod files;
+mod names;
 mod unstated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::rc::Rc;
 use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
+use self::names::Names;
 use super::files::may_be_group;
 use super::finder::host_mounts;
 use super::identity::{self, is_fragment};
@@ -44,6 +46,8 @@ pub(super) struct Focus<'a> {
     pids: Vec<Pid>,
     /// The processes of each network namespace.
     spaces: Option<BTreeMap<u64, Vec<Pid>>>,
+    /// What the namespaces of all processes say about the word that is looked up.
+    names: Option<Names>,
     /// Can processes be missing because not everything was looked at?
     is_incomplete: bool,
     /// Can nobody but the processes of the last reading have it?
@@ -75,8 +79,17 @@ pub(super) fn processes<'r>(
 ) -> Chosen {
     let mut chosen = Chosen::default();
     let (Ok(scan), Ok(pids)) = (Scan::new(proc), Scan::pids(proc)) else { return chosen };
-    let mut focus =
-        Focus { proc, files, root, scan, pids, spaces: None, is_incomplete: false, is_proven: false };
+    let mut focus = Focus {
+        proc,
+        files,
+        root,
+        scan,
+        pids,
+        spaces: None,
+        names: None,
+        is_incomplete: false,
+        is_proven: false,
+    };
     let found = choose(&mut focus, words, &mut chosen);
     chosen.pids = found.map(|found| found.into_iter().map(Pid::from_raw).collect());
     chosen
@@ -93,6 +106,7 @@ fn choose<'r>(
         // To others the kernel does not show all processes: why, only the look at all of them says.
         focus.is_incomplete = !nix::unistd::geteuid().is_root();
         let mut is_settled = true;
+        focus.names = focus.look_up_names(readings);
         for reading in readings {
             focus.is_proven = false;
             let of_reading = focus.of(reading)?;
@@ -285,6 +299,10 @@ impl Focus<'_> {
         let text = format!("\"Hostname\":\"{name}\"");
         let stated = Stores::new(self.files).of_docker_mentioning(&text);
         let mut found = inits(&stated).unwrap_or_default();
+        if let Some(names) = &self.names {
+            found.extend(names.with_hostname.iter().map(|pid| pid.as_raw()));
+            return found;
+        }
         let spaces = self.by_namespace(Namespace::Uts);
         let places = self.places_of(Namespace::Uts, &spaces);
         for at in identity::places_called(&places, name).unwrap_or_default() {
@@ -367,8 +385,13 @@ impl Focus<'_> {
         let mut kinds = kind.map_or_else(|| Namespace::ALL.to_vec(), |kind| vec![kind]);
         let mut found = Vec::new();
         for pid in &self.pids {
-            let has = |kind: &&Namespace| self.link(*pid, **kind) == Some(inode);
-            if let Some(kind) = kinds.iter().find(has).copied() {
+            // Of several links the way to their directory is gone once.
+            let directory = if kinds.len() > 1 { self.scan.namespaces(*pid).ok() } else { None };
+            let link = |kind: Namespace| match &directory {
+                Some(directory) => directory.inode(kind),
+                None => self.link(*pid, kind),
+            };
+            if let Some(kind) = kinds.iter().find(|kind| link(**kind) == Some(inode)).copied() {
                 kinds = vec![kind];
                 found.push(pid.as_raw());
             }
@@ -413,10 +436,7 @@ impl Focus<'_> {
     fn places_of(&self, kind: Namespace, spaces: &BTreeMap<u64, Vec<Pid>>) -> Vec<Place> {
         let own = ProcRoot::default().process(Pid::this()).ns(kind);
         let others = spaces.iter().filter(|(inode, _)| Some(**inode) != own);
-        let place = |(inode, pids): (&u64, &Vec<Pid>)| Place {
-            path: self.proc.path_of(pids[0], &kind.link()),
-            inode: *inode,
-        };
+        let place = |(inode, pids): (&u64, &Vec<Pid>)| Place::of_process(self.proc, pids[0], kind, *inode);
         others.map(place).collect()
     }
 
@@ -441,10 +461,10 @@ impl Focus<'_> {
         }
         let route = Netlink::open(Protocol::Route).ok()?;
         let hosts = net::interfaces(&route, None).ok()?;
-        let places = self.places();
         let Some(one) = hosts.iter().find(|one| one.name == name) else {
-            return Some(self.in_spaces(&places, net::search_name(&places, None, name).ok()?));
+            return self.with_interface(name);
         };
+        let places = self.places();
         let id = one.link_namespace.filter(|_| one.kind == b"veth")?;
         let has_id = |place: &&Place| {
             let fd = ns::open_file(&place.path).ok();

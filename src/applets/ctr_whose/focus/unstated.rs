@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 
 use super::{Focus, MOST};
 use crate::container::stopped::Stores;
-use crate::container::{Claim, is_logged};
+use crate::container::{Claim, is_in_usual_state, is_logged};
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
 use crate::proc::ns::Kind as Namespace;
@@ -17,10 +17,6 @@ use crate::sys::keyed::{HashMap, HashSet};
 const NAMED: &str = "/run/netns";
 /// What the working directory of a shim of containerd has: its state files can be anywhere.
 const TASKS: &[u8] = b"/io.containerd.runtime.v2.task/";
-/// Where they usually are.
-const USUAL: [&[u8]; 3] =
-    [b"/run/containerd/", b"/run/docker/containerd/daemon/", b"/run/snap.docker/containerd/daemon/"];
-
 /// The host's.
 struct Outside {
     pid_ns: u64,
@@ -92,13 +88,18 @@ impl Focus<'_> {
         Some(Outside { pid_ns: self.link(this, Namespace::Pid)?, root: self.root(this)? })
     }
 
+    fn pid_space(&self, pid: Pid) -> Option<u64> {
+        let known = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid));
+        known.map_or_else(|| self.link(pid, Namespace::Pid), |(space, _)| Some(*space))
+    }
+
     fn root(&self, pid: Pid) -> Option<((u32, u32), u64)> {
         self.scan.root(pid).ok().map(|root| (root.device, root.inode))
     }
 
     /// Has the process a pid namespace or a root directory of its own, so that it is a container without a group?
     fn is_elsewhere(&self, pid: Pid, outside: &Outside) -> bool {
-        let pid_ns = self.link(pid, Namespace::Pid).is_some_and(|own| own != outside.pid_ns);
+        let pid_ns = self.pid_space(pid).is_some_and(|own| own != outside.pid_ns);
         let root = || self.root(pid).is_some_and(|own| own != outside.root);
         let is_thread = || self.proc.process(pid).status().is_ok_and(|status| status.kernel_thread);
         (pid_ns || root()) && !is_thread()
@@ -106,6 +107,11 @@ impl Focus<'_> {
 
     /// Is a process in no container but that which its group names? Then its pid namespace is directly below the host's.
     fn is_in_none(&self, pid: Pid, outside: &Outside, outermost: &mut HashSet<u64>) -> bool {
+        if let Some((space, is_outermost)) = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid))
+        {
+            let is_hosts = *space == outside.pid_ns;
+            return if is_hosts { !self.is_elsewhere(pid, outside) } else { *is_outermost };
+        }
         match self.link(pid, Namespace::Pid) {
             None => true,
             Some(own) if own == outside.pid_ns => !self.is_elsewhere(pid, outside),
@@ -125,7 +131,6 @@ impl Focus<'_> {
     fn has_other_state_files(&self, pid: Pid) -> bool {
         let mut buffer = [0; 4096];
         let Ok(directory) = self.scan.link(pid, "cwd", &mut buffer) else { return false };
-        let is_usual = USUAL.iter().any(|usual| directory.starts_with(usual));
-        !is_usual && Finder::new(TASKS).find(directory).is_some()
+        !is_in_usual_state(directory) && Finder::new(TASKS).find(directory).is_some()
     }
 }
