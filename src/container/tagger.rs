@@ -21,6 +21,7 @@ pub(crate) struct Few<'a> {
 pub(crate) fn each_process<'a>(
     (proc, files): (&'a ProcRoot, &'a Files),
     few: Option<Few<'a>>,
+    wants: impl Fn(&Identity) -> bool,
     mut each: impl FnMut(Pid, &Identity, Option<Tag>),
 ) -> Result<()> {
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
@@ -37,7 +38,7 @@ pub(crate) fn each_process<'a>(
     loop {
         let next = walk.borrow_mut().next();
         let Some((pid, identity)) = next else { return Ok(()) };
-        if !identity.kernel_thread {
+        if !identity.kernel_thread && wants(&identity) {
             let cannot = || format!("cannot read {}", proc.shown(&proc.path_of(pid, "cgroup")).display());
             let tag = tagger.tag(pid, &identity).with_context(cannot)?;
             each(pid, &identity, tag);

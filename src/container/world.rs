@@ -11,6 +11,7 @@ use super::target::{self, Target};
 use super::{Container, Few, Files, IdentifiedBy, Tag, each_process};
 use crate::exit;
 use crate::isolation::cgroup::Hierarchies;
+use crate::isolation::identity::Identity;
 use crate::proc::clock::Clock;
 use crate::proc::{ProcRoot, Scan, Users, vanished};
 use crate::sys::keyed::HashMap;
@@ -86,8 +87,25 @@ impl<'a> World<'a> {
 
     /// All processes, or few of them.
     pub(crate) fn new(proc: &'a ProcRoot, files: &'a Files, few: Option<Few<'a>>) -> Result<World<'a>> {
+        World::read(proc, files, few, None)
+    }
+
+    /// The processes that have one of these PIDs in their own pid namespace.
+    pub(crate) fn with_cpids(proc: &'a ProcRoot, files: &'a Files, cpids: &[i32]) -> Result<World<'a>> {
+        World::read(proc, files, None, Some(cpids))
+    }
+
+    fn read(
+        proc: &'a ProcRoot,
+        files: &'a Files,
+        few: Option<Few<'a>>,
+        cpids: Option<&[i32]>,
+    ) -> Result<World<'a>> {
         let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
-        let is_few = few.is_some();
+        let is_few = few.is_some() || cpids.is_some();
+        let wants = |identity: &Identity| {
+            cpids.is_none_or(|cpids| identity.cpid.is_some_and(|cpid| cpids.contains(&cpid)))
+        };
         let passwd = files.read("/etc/passwd").unwrap_or_default();
         let mut world = World {
             proc,
@@ -103,7 +121,7 @@ impl<'a> World<'a> {
             is_few,
         };
         let mut numbers = HashMap::default();
-        each_process((proc, files), few, |pid, identity, tag| {
+        each_process((proc, files), few, wants, |pid, identity, tag| {
             let (container, how) = match &tag {
                 Some(Tag { container, identified_by }) => {
                     (Some(world.number(container, pid.as_raw(), &mut numbers)), Some(*identified_by))

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::sockets::{InUse, listeners_in_use};
@@ -39,8 +40,10 @@ pub(crate) fn search_name(
 
 /// The interfaces with an address. A namespace without it is asked for no more than its addresses.
 pub(crate) fn search_address(places: &[Place], address: IpAddr) -> nix::Result<Vec<(usize, Found)>> {
-    let has =
-        || Netlink::open(Protocol::Route).is_ok_and(|netlink| has_address(&netlink, address).unwrap_or(true));
+    let has = || {
+        let netlink = Netlink::open(Protocol::Route);
+        netlink.and_then(|netlink| has_address(&netlink, address)).unwrap_or(true)
+    };
     search_with(places, None, &has, &|one| one.addresses.iter().any(|(ip, _)| *ip == address))
 }
 
@@ -54,23 +57,24 @@ fn search_with(
         if !may_have() {
             return Vec::new();
         }
-        let Ok(netlink) = Netlink::open(Protocol::Route) else { return Vec::new() };
-        let all = interfaces(&netlink, None).unwrap_or_default();
-        let mut wanted = all.into_iter().filter(|one| wants(one)).peekable();
-        if wanted.peek().is_none() {
-            return Vec::new();
-        }
-        let id = there.and_then(|place| {
-            let fd = ns::open_file(&place.path).ok()?;
-            namespace_id(&netlink, &fd).ok()?
-        });
-        let found = |interface: Interface| Found {
-            link_is_there: id.is_some() && interface.link_namespace == id,
-            interface,
-        };
-        serde_json::to_vec(&wanted.map(found).collect::<Vec<_>>()).unwrap_or_default()
+        packed(Netlink::open(Protocol::Route).and_then(|netlink| {
+            let all = interfaces(&netlink, None)?;
+            let mut wanted = all.into_iter().filter(|one| wants(one)).peekable();
+            if wanted.peek().is_none() {
+                return Ok(Vec::new());
+            }
+            let id = there.and_then(|place| {
+                let fd = ns::open_file(&place.path).ok()?;
+                namespace_id(&netlink, &fd).ok()?
+            });
+            let found = |interface: Interface| Found {
+                link_is_there: id.is_some() && interface.link_namespace == id,
+                interface,
+            };
+            Ok(wanted.map(found).collect())
+        }))
     })?;
-    Ok(unpacked(&answers))
+    unpacked(&answers)
 }
 
 /// The sockets that listen and that `wants` selects, each with the number of its namespace.
@@ -86,18 +90,31 @@ pub(crate) fn search_listeners(
     let answers = visit(&chosen, Kind::Net, |at| {
         let netlink = Netlink::open(Protocol::SocketDiagnosis);
         let found = netlink.and_then(|netlink| listeners_in_use(&netlink, in_use[numbers[at]]));
-        let wanted: Vec<Listener> = found.map(|(all, _)| all).unwrap_or_default();
-        let wanted: Vec<Listener> = wanted.into_iter().filter(|one| wants(one)).collect();
-        if wanted.is_empty() { Vec::new() } else { serde_json::to_vec(&wanted).unwrap_or_default() }
+        packed(found.map(|(all, _)| all.into_iter().filter(|one| wants(one)).collect()))
     })?;
-    let found = unpacked(&answers).into_iter();
+    let found = unpacked(&answers)?.into_iter();
     Ok(found.map(|(at, one)| (numbers[at], one)).collect())
 }
 
-fn unpacked<T: for<'de> Deserialize<'de>>(answers: &[(usize, Vec<u8>)]) -> Vec<(usize, T)> {
-    let each = |(number, answer): &(usize, Vec<u8>)| {
-        let all: Vec<T> = serde_json::from_slice(answer).unwrap_or_default();
-        all.into_iter().map(|one| (*number, one)).collect::<Vec<_>>()
-    };
-    answers.iter().flat_map(each).collect()
+/// What one namespace answers: nothing, objects, or the number of an error.
+pub(super) fn packed<T: Serialize>(found: nix::Result<Vec<T>>) -> Vec<u8> {
+    match found {
+        Ok(found) if found.is_empty() => Vec::new(),
+        found => serde_json::to_vec(&found.map_err(|errno| errno as i32)).unwrap_or_default(),
+    }
+}
+
+/// Objects, each with the number of its namespace. An error if there are none and a namespace could not be asked.
+pub(super) fn unpacked<T: for<'de> Deserialize<'de>>(
+    answers: &[(usize, Vec<u8>)],
+) -> nix::Result<Vec<(usize, T)>> {
+    let (mut found, mut failure) = (Vec::new(), None);
+    for (number, answer) in answers {
+        match serde_json::from_slice::<Result<Vec<T>, i32>>(answer) {
+            Ok(Ok(all)) => found.extend(all.into_iter().map(|one| (*number, one))),
+            Ok(Err(errno)) => failure = Some(Errno::from_raw(errno)),
+            Err(_) => failure = Some(Errno::EPROTO),
+        }
+    }
+    failure.filter(|_| found.is_empty()).map_or(Ok(found), Err)
 }

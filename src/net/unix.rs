@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use netlink_packet_core::NlasIterator;
+use nix::errno::Errno;
 
+use super::search::{packed, unpacked};
 use super::{Netlink, Protocol};
 use crate::isolation::visit::{Place, visit};
 use crate::proc::ns::Kind;
@@ -57,26 +59,25 @@ pub(crate) fn unix_sockets(netlink: &Netlink, wanted: &UnixSocket) -> nix::Resul
     body[4..8].copy_from_slice(&ALL_STATES.to_ne_bytes());
     body[12..16].copy_from_slice(&(SHOW_NAME | SHOW_FILE).to_ne_bytes());
     let mut found = Vec::new();
-    netlink.dump(SOCK_DIAG_BY_FAMILY, &body, |payload| {
+    let listed = netlink.dump(SOCK_DIAG_BY_FAMILY, &body, |payload| {
         // To break off would leave the rest in the socket, which others use after this.
         found.extend(inode(payload, wanted).filter(|_| found.len() < MOST));
         ControlFlow::Continue(())
-    })?;
-    Ok(found)
+    });
+    match listed {
+        // The module is missing (unix_diag).
+        Err(Errno::ENOENT) => Err(Errno::EPROTONOSUPPORT),
+        listed => listed.map(|()| found),
+    }
 }
 
 /// The same in many namespaces, each with the number of its namespace.
 pub(crate) fn search_unix(places: &[Place], wanted: &UnixSocket) -> nix::Result<Vec<(usize, u64)>> {
     let answers = visit(places, Kind::Net, |_| {
         let netlink = Netlink::open(Protocol::SocketDiagnosis);
-        let found = netlink.and_then(|netlink| unix_sockets(&netlink, wanted)).unwrap_or_default();
-        found.iter().flat_map(|inode| inode.to_ne_bytes()).collect()
+        packed(netlink.and_then(|netlink| unix_sockets(&netlink, wanted)))
     })?;
-    let inodes = |(number, answer): &(usize, Vec<u8>)| {
-        let all = answer.chunks_exact(8).filter_map(|bytes| bytes.first_chunk());
-        all.map(|bytes| (*number, u64::from_ne_bytes(*bytes))).collect::<Vec<_>>()
-    };
-    Ok(answers.iter().flat_map(inodes).collect())
+    unpacked(&answers)
 }
 
 fn inode(payload: &[u8], wanted: &UnixSocket) -> Option<u64> {

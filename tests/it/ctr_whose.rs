@@ -166,7 +166,9 @@ fn pods_outlive_their_groups_in_the_names_of_their_logs() {
     let uid = "0b3f5a52-1111-2222-3333-4444deadbeef";
     layout.file(format!("var/log/pods/shop_web-1_{uid}/app/0.log"), "");
     let group = format!("/kubepods/burstable/pod{uid}/{}", id(77));
-    assert_eq!(answers(&layout, &group), [of("k8s:shop/web-1", "member", "state")]);
+    for group in [&*group, &format!("pod{uid}"), &format!("kubepods-pod{}.slice", uid.replace('-', "_"))] {
+        assert_eq!(answers(&layout, group), [of("k8s:shop/web-1", "member", "state")], "{group}");
+    }
     let log = format!("/var/log/pods/shop_web-1_{uid}/app/0.log");
     assert_eq!(answers(&layout, &log), [of("k8s:shop/web-1", "log", "state")]);
 }
@@ -191,7 +193,7 @@ fn addresses_that_nobody_has_any_more() {
 }
 
 #[test]
-fn published_ports_of_running_containers_only() {
+fn published_ports_of_containers_that_run_and_that_do_not() {
     let (layout, ..) = two("whose-ports");
     // What a stopped container left behind is not published.
     let stale = r#","NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"","HostPort":"9999"}]}}"#;
@@ -202,6 +204,17 @@ fn published_ports_of_running_containers_only() {
     for word in ["8081/udp", ":9999", ":80"] {
         assert!(answers(&layout, word).is_empty(), "{word}");
     }
+    // What it publishes when it runs.
+    let bindings =
+        |port: u32| format!(r#"{{"PortBindings":{{"80/tcp":[{{"HostIp":"","HostPort":"{port}"}}]}}}}"#);
+    layout.file(format!("{DOCKER}/containers/{}/hostconfig.json", id(0xabe)), bindings(9998));
+    assert_eq!(answers(&layout, ":9998"), [of("docker:stale", "published", "state")]);
+    let thing = &things(&layout, &[":9998"])[0]["answers"][0];
+    assert_eq!((&thing["status"], &thing["pid"]), (&json!("exited"), &json!(null)));
+    assert_eq!(thing["detail"], "publishes *:9998->80/tcp when it runs");
+    assert!(answers(&layout, "9998/udp").is_empty());
+    layout.file(format!("{DOCKER}/containers/{}/hostconfig.json", id(0xabe)), bindings(8081));
+    assert_eq!(answers(&layout, ":8081"), [of("docker:web", "published", "state")]);
 }
 
 #[test]

@@ -293,3 +293,29 @@ fn every_errno_has_the_words_of_the_c_library() {
     let words: Vec<String> = (1..140).map(ctrbox::testing::errno::strerror).collect();
     assert_eq!(stdout(&output).lines().collect::<Vec<_>>(), words);
 }
+
+/// A kernel without sock_diag(7), or without netlink(7) at all.
+#[test]
+fn what_the_kernel_does_not_list_is_unknown() {
+    const SOCKET_DIAGNOSIS: u32 = 4;
+    let socket = |number| [Refused(libc::SYS_socket, Some((2, number)))];
+    for (word, refused, kind) in [
+        ("@ctrbox-nobody", &socket(SOCKET_DIAGNOSIS)[..], "socket"),
+        (":1", &socket(SOCKET_DIAGNOSIS), "port"),
+        ("10.255.255.7", &[Refused(libc::SYS_socket, Some((0, 16)))], "address"),
+        ("if:ctrbox-nobody", &[Refused(libc::SYS_socket, Some((0, 16)))], "interface"),
+    ] {
+        let mut command = of("ctr-whose", &["-J", word]);
+        let output = limited(without(&mut command, refused, libc::EPROTONOSUPPORT));
+        let text = stdout(&output);
+        let json: serde_json::Value =
+            serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        let thing = &json["things"][0];
+        assert_eq!((output.status.code(), &thing["kind"]), (Some(1), &serde_json::json!(kind)), "{text}");
+        let unknown = thing["unknown"].as_str().unwrap_or_default();
+        assert!(unknown.contains("Protocol not supported"), "{word}: {text}{}", stderr(&output));
+        // Said once.
+        assert!(!stderr(&output).contains("Protocol not supported"), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("nothing found"), "{}", stderr(&output));
+    }
+}

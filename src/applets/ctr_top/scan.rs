@@ -167,11 +167,16 @@ impl<'a> Scanning<'a> {
             processes: Vec::new(),
             host_net: at.and_then(|at| of_host[at]),
         };
-        each_process((proc, files), None, |pid, identity, tag| {
-            let pid = pid.as_raw();
-            let own = tag.map(|tag| scanning.add(&tag.container, pid, identity.cpid));
-            scanning.processes.push((pid, own));
-        })?;
+        each_process(
+            (proc, files),
+            None,
+            |_| true,
+            |pid, identity, tag| {
+                let pid = pid.as_raw();
+                let own = tag.map(|tag| scanning.add(&tag.container, pid, identity.cpid));
+                scanning.processes.push((pid, own));
+            },
+        )?;
         Ok(scanning)
     }
 

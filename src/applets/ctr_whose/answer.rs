@@ -151,6 +151,11 @@ impl Entry {
         Entry { kind, answers: Vec::new(), host: None, unknown: None }
     }
 
+    /// Is that why something is not known?
+    pub(super) fn says(&self, problem: &str) -> bool {
+        self.unknown.as_ref().is_some_and(|unknown| unknown.contains(problem))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.answers.is_empty() && self.host.is_none() && self.unknown.is_none()
     }

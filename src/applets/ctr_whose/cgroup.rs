@@ -183,7 +183,10 @@ fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
             claim = claim.or(Some((id, runtime)));
         }
     }
-    if let (true, Some(uid)) = (entry.answers.is_empty(), pod_uid(&whole)) {
+    // The last part of a path can be all that there is of it.
+    let of_pod =
+        if path.starts_with("pod") { pod_uid(&format!("/kubepods/{path}")) } else { pod_uid(&whole) };
+    if let (true, Some(uid)) = (entry.answers.is_empty(), of_pod) {
         let owners = finder.in_pod(&uid).into_iter();
         let answers =
             owners.map(|owner| Answer::new(owner, Role::Member, By::State, "control group of its pod"));

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::answer::{Entry, Host, Role};
-use super::files::{of_files, parts_seen, seen_in, shown};
+use super::files::{of_files, parts_seen, root_of, seen_in, shown};
 use super::finder::Finder;
 use super::root::Root;
 use super::thing::{Device, Kind};
@@ -61,6 +61,12 @@ pub(super) fn point_of(host_mounts: &[u8], device: &[u8]) -> Option<PathBuf> {
     whole.map(|mount| unescape(mount.point))
 }
 
+/// Is it the root file system of a container, and not that of the host?
+fn has_own_root(finder: &Finder<'_>, number: &str, entry: &Entry) -> bool {
+    let is_hosts = root_of(finder.host_mounts()) == Some(number.as_bytes());
+    !is_hosts && entry.answers.iter().any(|one| one.role == Role::Merged)
+}
+
 fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
     let mut entry = Entry::new(Kind::Device);
     let number = format!("{major}:{minor}");
@@ -86,10 +92,12 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
             }
         }
         entry.host = Some(Host::new(format!("loop device of the file {file}")));
-    } else if let Some(mount) = is_hosts.filter(|_| entry.answers.is_empty()) {
+    } else if has_own_root(finder, &number, &entry) {
+        // The engine has mounted it too: for the container.
+    } else if let Some(mount) = is_hosts {
         let point = shown(&unescape(mount.point));
         entry.host = Some(Host::new(format!("file system of the host, mounted at {point}")));
-    } else if entry.answers.is_empty() && sys(finder.root, &format!("dev/block/{number}/size")).is_some() {
+    } else if sys(finder.root, &format!("dev/block/{number}/size")).is_some() {
         entry.host = Some(Host::new("block device of the host"));
     }
     entry

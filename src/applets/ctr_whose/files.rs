@@ -215,7 +215,7 @@ pub(super) fn seen_in(
     let mut found = Vec::new();
     for (number, known) in finder.world.containers.iter().enumerate() {
         let chief = known.chief();
-        let Ok(text) = finder.world.proc.process(Pid::from_raw(chief)).mountinfo() else { continue };
+        let Some(text) = mounts_of_container(finder, chief) else { continue };
         let on_host = on_host.filter(|_| has_hosts_root(&text, finder.host_mounts()));
         let Some((is_root, target)) = target_in(&text, device, within, on_host) else { continue };
         let (role, detail) = match is_root {
@@ -226,6 +226,12 @@ pub(super) fn seen_in(
         found.push(answer.of_process(Some(chief)));
     }
     found
+}
+
+/// The text of its mountinfo.
+fn mounts_of_container(finder: &Finder<'_>, chief: i32) -> Option<Vec<u8>> {
+    let text = finder.world.proc.process(Pid::from_raw(chief)).mountinfo().ok()?;
+    (!finder.is_program_of_host(chief)).then_some(text)
 }
 
 /// Has a process with these mounts the host's root directory? One with another root directory sees a file of the host where
@@ -260,7 +266,7 @@ pub(super) fn parts_seen(finder: &Finder<'_>, device: &[u8]) -> Vec<Answer> {
     let (mut found, host_root) = (Vec::new(), root_of(finder.host_mounts()));
     for (number, known) in finder.world.containers.iter().enumerate() {
         let chief = known.chief();
-        let Ok(text) = finder.world.proc.process(Pid::from_raw(chief)).mountinfo() else { continue };
+        let Some(text) = mounts_of_container(finder, chief) else { continue };
         if let Some(mount) = part_in(&text, device, host_root) {
             let (part, point) = (shown(&unescape(mount.root)), shown(&unescape(mount.point)));
             let detail = format!("{part} of it mounted at {point}");

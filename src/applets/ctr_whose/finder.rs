@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Named, Owner, Role};
@@ -45,6 +46,8 @@ pub(super) struct Finder<'a> {
     needs_all: Cell<bool>,
     /// What the caller's rights or the kernel withhold.
     pub problems: RefCell<BTreeSet<String>>,
+    /// Those of them that the word of now has met.
+    pub recent: RefCell<BTreeSet<String>>,
 }
 
 /// Netlink sockets in the host's network namespace.
@@ -53,6 +56,7 @@ struct HostSockets {
     diagnosis: Netlink,
 }
 
+const OF_OTHERS: &str = " of other users: only root sees them";
 pub(super) const FILES_OF_OTHERS: &str =
     "open files of some processes: only their owner and root can list them";
 /// Descriptors that are looked at, of one user.
@@ -85,6 +89,7 @@ impl<'a> Finder<'a> {
             podman: OnceCell::new(),
             needs_all: Cell::new(false),
             problems: RefCell::default(),
+            recent: RefCell::default(),
         }
     }
 
@@ -93,15 +98,18 @@ impl<'a> Finder<'a> {
     }
 
     pub(super) fn spaces(&self) -> &Spaces {
-        self.spaces.get_or_init(|| {
-            let spaces = Spaces::read(self.world);
-            // A process that ended since has none either.
-            if spaces.is_partial && !nix::unistd::geteuid().is_root() {
-                let why = "network namespaces of other users: only root sees them";
-                self.problems.borrow_mut().insert(why.to_owned());
-            }
-            spaces
-        })
+        let spaces = self.spaces.get_or_init(|| Spaces::read(self.world));
+        // A process that ended since has none either.
+        if spaces.is_partial && !nix::unistd::geteuid().is_root() {
+            self.note(format!("network namespaces{OF_OTHERS}"));
+        }
+        spaces
+    }
+
+    /// Remembers why an answer can be missing.
+    pub(super) fn note(&self, problem: String) {
+        self.recent.borrow_mut().insert(problem.clone());
+        self.problems.borrow_mut().insert(problem);
     }
 
     pub(super) fn attachments(&self) -> &[Attachment] {
@@ -123,23 +131,20 @@ impl<'a> Finder<'a> {
         self.absent.contains(reading)
     }
 
-    /// Remembers why an answer can be missing.
+    /// Remembers an error.
     pub(super) fn known<T>(&self, what: &str, result: nix::Result<T>) -> Option<T> {
-        result
-            .map_err(|errno| {
-                let why = crate::errno::strerror(errno as i32);
-                self.problems.borrow_mut().insert(format!("{what}: {why}"));
-            })
-            .ok()
+        let problem = |errno: Errno| match (errno, nix::unistd::geteuid().is_root()) {
+            (Errno::EPERM | Errno::EACCES, false) => format!("{what}{OF_OTHERS}"),
+            _ => format!("{what}: {}", crate::errno::strerror(errno as i32)),
+        };
+        result.map_err(|errno| self.note(problem(errno))).ok()
     }
 
     fn sockets(&self) -> Option<&HostSockets> {
         let open = || {
             if self.world.proc.is_copy() {
                 // Each host can have the same numbers for its own namespaces.
-                self.problems
-                    .borrow_mut()
-                    .insert("the host's network: a copy of its files has none".to_owned());
+                self.note("the host's network: a copy of its files has none".to_owned());
                 return None;
             }
             let spaces = self.spaces();
@@ -179,7 +184,7 @@ impl<'a> Finder<'a> {
 
     /// The unix sockets in the host's namespace; None if the kernel does not list them.
     pub(super) fn unix_sockets(&self, wanted: &UnixSocket) -> Option<Vec<u64>> {
-        net::unix_sockets(&self.sockets()?.diagnosis, wanted).ok()
+        self.known("the host's unix sockets", net::unix_sockets(&self.sockets()?.diagnosis, wanted))
     }
 
     /// The containers without processes. Those with an id that is known to run are not read.
@@ -396,15 +401,17 @@ impl<'a> Finder<'a> {
             }
         }
         if refused && !wanted.is_empty() {
-            self.problems.borrow_mut().insert(FILES_OF_OTHERS.to_owned());
+            self.note(FILES_OF_OTHERS.to_owned());
         }
         found
     }
 
     /// The name that a process has given itself.
     pub(super) fn comm(&self, pid: i32) -> String {
-        let status = self.world.proc.process(Pid::from_raw(pid)).status().unwrap_or_default();
-        text::utf8(&status.name).into_owned()
+        let process = self.world.proc.process(Pid::from_raw(pid));
+        let of_status = |_| process.status().map(|status| status.name);
+        let name = process.name().or_else(of_status).unwrap_or_default();
+        text::utf8(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned()
     }
 
     /// `sshd 812`, with its service.
@@ -421,18 +428,22 @@ impl<'a> Finder<'a> {
 
     /// `nginx 4257 (1)`
     pub(super) fn named_process(&self, pid: i32) -> String {
+        self.with_pids(&self.comm(pid), pid)
+    }
+
+    pub(super) fn with_pids(&self, name: &str, pid: i32) -> String {
         let cpid = self.world.process(pid).and_then(|seen| seen.cpid).filter(|cpid| *cpid != pid);
         let inside = cpid.map(|cpid| format!(" ({cpid})")).unwrap_or_default();
-        format!("{} {pid}{inside}", self.comm(pid))
+        format!("{name} {pid}{inside}")
     }
 
     /// The answer for a process: its container, or the host.
     pub(super) fn by_process(&self, pid: i32, role: Role, detail: String) -> Result<Answer, Host> {
         match self.world.process(pid).and_then(|seen| seen.container) {
-            Some(number) => {
+            Some(number) if !self.is_program_of_host(pid) => {
                 Ok(Answer::new(Owner::Running(number), role, By::Kernel, detail).of_process(Some(pid)))
             }
-            None => Err(self.process_of_host(pid)),
+            _ => Err(self.process_of_host(pid)),
         }
     }
 

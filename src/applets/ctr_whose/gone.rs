@@ -57,7 +57,7 @@ pub(super) fn holders(finder: &Finder<'_>, path: &Path) -> Entry {
     let pids = finder.world.processes.iter().map(|process| process.pid);
     let held = held(finder.world.proc, finder.host_mounts(), pids, path);
     if !nix::unistd::geteuid().is_root() {
-        finder.problems.borrow_mut().insert(FILES_OF_OTHERS.to_owned());
+        finder.note(FILES_OF_OTHERS.to_owned());
     }
     let Some(first) = held.first() else { return entry };
     let links: Vec<PathBuf> = held.iter().map(|one| one.link.clone()).collect();

@@ -21,10 +21,10 @@
 //! - `mac:ADDRESS`: a MAC address, with colons.
 //! - `port:PORT`: also `:8080`, `8080/udp`, `ADDRESS:PORT`: who listens on the host; for a published port the container
 //!   and who listens in it, by proxies, state files, or the rules that iptables-save(8) and nft(8) print, if they are there;
-//!   if nobody uses the port on the host, who listens on it in containers.
+//!   if nobody uses the port on the host, who listens on it in containers; else the containers that publish it when they run.
 //! - `path:PATH`: also what begins with `/`: a layer or the root of a container, a volume or another mount, a state or
-//!   log file, a unix(7) socket, a block device, a control group, a file in /proc. If the file is deleted, also who still
-//!   has it open; `PATH (deleted)`, as lsof(8) prints it, asks only for that, and PATH can be that in the container. Symbolic links in the files of a container are not followed.
+//!   log file, a unix(7) socket, a block device, a control group, a file in /proc. If the file is deleted and its path begins
+//!   with a directory of the host, also who still has it open; `PATH (deleted)`, as lsof(8) prints it, asks only for that, and PATH can be that in the container. Symbolic links in the files of a container are not followed.
 //! - `ns:INODE`: also `net:[4026532181]`, and a number from 4026531840 up: a namespace.
 //! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone; of a group above those of
 //!   containers, these containers. A group without
@@ -52,11 +52,11 @@
 //! # Lines of a log
 //!
 //! With `-` in place of things, standard input is copied to standard output, and the container is added in
-//! parentheses after what is known to belong to one: ids, paths of control groups (without an id in lines about lack of
+//! parentheses after what is known to belong to one: ids, also those of writable layers, paths of control groups (without an id in lines about lack of
 //! memory, and in `0::PATH`, if only processes of the container are in the group), interfaces of the host that lead
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added
 //! only if the line says that the number is a PID and has a time after the start of that process and not in the future, or
-//! has the form of ss(8). The process in `Killed process N (NAME)` is gone: its container is that of the `oom-kill:` line of
+//! has the form of ss(8). The process in `Killed process N (NAME)` and in `oom_reaper: reaped process N (NAME)` is gone: its container is that of the `oom-kill:` line of
 //! the same process at most five seconds before it, else that in the kernel's own log. In `TIME HOST NAME[PID]:` of syslog
 //! the name must be that of the process too. If HOST
 //! (or `node=HOST` of auditd) is not the name of this host, the container is added after ids only, as other hosts have the
@@ -254,10 +254,23 @@ fn answer(
             return print(call, request, &finder, &words, found);
         }
     }
-    let world = World::new(proc, files, None)?;
-    let finder = Finder::new(&world, files, root, false, &chosen.absent);
+    let cpids = cpids(&words);
+    let world = match &cpids {
+        Some(cpids) => World::with_cpids(proc, files, cpids)?,
+        None => World::new(proc, files, None)?,
+    };
+    let finder = Finder::new(&world, files, root, cpids.is_some(), &chosen.absent);
     let found = words.iter().map(|word| word.look_up(&finder)).collect();
     print(call, request, &finder, &words, found)
+}
+
+/// The PIDs inside of all words, if they are nothing else. Then other processes do not matter.
+fn cpids(words: &[Word]) -> Option<Vec<i32>> {
+    let cpid = |word: &Word| match word.readings.as_deref() {
+        Ok([Reading::Cpid(cpid)]) => Some(*cpid),
+        _ => None,
+    };
+    words.iter().map(cpid).collect()
 }
 
 fn is_unknown(found: &[Found]) -> bool {
@@ -269,10 +282,11 @@ fn print(
     request: &Request,
     finder: &Finder<'_>,
     words: &[Word],
-    found: Vec<Vec<Found>>,
+    mut found: Vec<Vec<Found>>,
 ) -> Outcome {
     let mut status = 0;
-    for (word, found) in words.iter().zip(&found) {
+    for (word, found) in words.iter().zip(&mut found) {
+        word.doubt(finder, found);
         if found.iter().all(|one| one.entry.answers.is_empty()) {
             status = 1;
         }
@@ -289,7 +303,9 @@ fn print(
     out.finish()?;
     if status != 0 {
         let problems = finder.problems.borrow();
-        problems.iter().for_each(|problem| warn(call.name, &format!("cannot look at {problem}")));
+        let is_said = |problem: &&String| all.iter().any(|one| one.entry.says(problem));
+        let others = problems.iter().filter(|problem| !is_said(problem));
+        others.for_each(|problem| warn(call.name, &format!("cannot look at {problem}")));
         exit::hint_at_rights();
     }
     Ok(status)
@@ -338,6 +354,7 @@ impl Word {
     /// All readings that hold; one without an answer if none does.
     fn look_up(&self, finder: &Finder<'_>) -> Vec<Found> {
         let Ok(readings) = &self.readings else { return Vec::new() };
+        finder.recent.take();
         let mut all: Vec<Entry> = Vec::new();
         for reading in readings {
             let is_path = match &readings[0] {
@@ -359,8 +376,25 @@ impl Word {
         }
         let thing = text::utf8(self.text.as_encoded_bytes()).into_owned();
         let short = self.short();
-        let found = |entry| Found { thing: thing.clone(), short: short.clone(), entry };
+        let problems = finder.recent.take();
+        let found =
+            |entry| Found { thing: thing.clone(), short: short.clone(), entry, problems: problems.clone() };
         all.into_iter().map(found).collect()
+    }
+
+    /// Nothing is found, but not everything could be looked at: then whose it is is not known. A copy of a host is nothing but
+    /// its files.
+    fn doubt(&self, finder: &Finder<'_>, found: &mut [Found]) {
+        let is_copy = finder.world.proc.is_copy();
+        let is_certain = is_copy || self.readings.iter().flatten().all(Reading::is_in_files);
+        let [one] = found else { return };
+        // What an earlier word has met is not met again.
+        let all = finder.problems.borrow();
+        let problems = if one.problems.is_empty() { &all } else { &one.problems };
+        if !is_certain && one.entry.is_empty() && !problems.is_empty() {
+            let problems: Vec<&str> = problems.iter().map(String::as_str).collect();
+            one.entry.unknown = Some(format!("cannot look at {}", problems.join("; ")));
+        }
     }
 
     /// What stands for it in a table and in messages.

@@ -76,7 +76,7 @@ fn output_of(finder: &Finder<'_>, name: &str, arguments: &[&str]) -> Option<Vec<
     match super::program::output(&program, arguments) {
         Ok(text) => text,
         Err(problem) => {
-            finder.problems.borrow_mut().insert(format!("rules that change addresses: {name} {problem}"));
+            finder.note(format!("rules that change addresses: {name} {problem}"));
             None
         }
     }

@@ -164,19 +164,19 @@ fn described_space(finder: &Finder<'_>, space: &Space, detail: &str) -> Host {
 }
 
 fn of_host(finder: &Finder<'_>, one: &Interface, entry: &mut Entry) {
-    let kind = shown(&one.kind);
     match &one.kind[..] {
         b"veth" => match peer(finder, one) {
             Peer::In(number, peer) => {
-                of_space(finder, number, entry, Role::Peer, &format!("peer of {}", with_addresses(&peer)));
+                let detail = format!("peer of {}", with_addresses(&peer));
+                return of_space(finder, number, entry, Role::Peer, &detail);
             }
             Peer::OnHost(name) => entry.host = Some(Host::new(format!("veth of the host, peer of {name}"))),
-            Peer::Unknown => {
-                let text = match finder.spaces().is_partial && !nix::unistd::geteuid().is_root() {
-                    true => "veth whose peer is in a namespace that only root sees",
-                    false => "veth whose peer is in a namespace without a process or name",
-                };
+            Peer::Nowhere => {
+                let text = "veth whose peer is in a namespace without a process or name";
                 entry.host = Some(Host::new(text));
+            }
+            Peer::Unknown(why) => {
+                entry.unknown = Some(format!("where the peer of the veth is: {why}"));
             }
         },
         b"bridge" => {
@@ -198,17 +198,14 @@ fn of_host(finder: &Finder<'_>, one: &Interface, entry: &mut Entry) {
             },
             None => entry.host = Some(Host::new("tap or tun of the host")),
         },
-        _ => {
-            // What macvlan, ipvlan and vlan devices in containers are based on.
-            for (number, found) in
-                search(finder, |other| other.link == Some(one.index) && other.kind != b"veth")
-            {
-                if found.link_is_there {
-                    of_space(finder, number, entry, Role::Member, &described(finder, &found));
-                }
-            }
-            let kind = if kind.is_empty() { "interface".to_owned() } else { kind };
-            entry.host = Some(Host::new(format!("{kind} of the host")));
+        b"" => entry.host = Some(Host::new("interface of the host")),
+        kind => entry.host = Some(Host::new(format!("{} of the host", shown(kind)))),
+    }
+    // What macvlan, ipvlan and vlan devices in containers are based on.
+    let is_on_it = |other: &Interface| other.link == Some(one.index) && other.kind != b"veth";
+    for (number, found) in search(finder, is_on_it) {
+        if found.link_is_there {
+            of_space(finder, number, entry, Role::Member, &described(finder, &found));
         }
     }
 }
@@ -216,29 +213,40 @@ fn of_host(finder: &Finder<'_>, one: &Interface, entry: &mut Entry) {
 enum Peer {
     In(usize, Interface),
     OnHost(String),
-    Unknown,
+    Nowhere,
+    Unknown(&'static str),
 }
 
 /// The other end of a veth of the host: by the id of its namespace, as indexes are unique in a namespace only.
 fn peer(finder: &Finder<'_>, one: &Interface) -> Peer {
     let (Some(index), Some(route)) = (one.link.filter(|_| one.kind == b"veth"), finder.route()) else {
-        return Peer::Unknown;
+        return Peer::Nowhere;
     };
     let Some(id) = one.link_namespace else {
         let other = finder.interfaces().iter().find(|other| other.index == index);
-        return other.map_or(Peer::Unknown, |other| Peer::OnHost(shown(&other.name)));
+        return other.map_or(Peer::Nowhere, |other| Peer::OnHost(shown(&other.name)));
     };
+    let mut has_ids = true;
     let has_id = |(_, space): &(usize, &Space)| {
-        let fd = ns::open_file(&space.place.path).ok();
-        fd.and_then(|fd| net::namespace_id(route, &fd).ok()?) == Some(id)
+        let Ok(fd) = ns::open_file(&space.place.path) else { return false };
+        let own = net::namespace_id(route, &fd);
+        has_ids &= own.is_ok();
+        own == Ok(Some(id))
     };
-    let Some((number, space)) = finder.spaces().others().find(has_id) else { return Peer::Unknown };
+    let found = finder.spaces().others().find(has_id);
+    let Some((number, space)) = found else {
+        return match (finder.spaces().is_partial && !nix::unistd::geteuid().is_root(), has_ids) {
+            (true, _) => Peer::Unknown("only root sees the network namespaces of other users"),
+            (false, false) => Peer::Unknown("the kernel does not tell the ids of network namespaces"),
+            (false, true) => Peer::Nowhere,
+        };
+    };
     let is_peer = |other: &Interface| other.index == index && other.link == Some(one.index);
     let found = net::search(std::slice::from_ref(&space.place), None, is_peer);
-    let found = finder.known("the namespace of the peer", found).unwrap_or_default();
-    match found.into_iter().next() {
-        Some((_, found)) => Peer::In(number, found.interface),
-        None => Peer::Unknown,
+    match finder.known("the namespace of the peer", found).map(|found| found.into_iter().next()) {
+        Some(Some((_, found))) => Peer::In(number, found.interface),
+        Some(None) => Peer::Nowhere,
+        None => Peer::Unknown("its namespace cannot be asked"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::answer::{By, Entry, Host};
-use super::files::of_files;
+use super::files::{may_be_group, of_files};
 use super::finder::Finder;
 use super::resolve::resolve;
 use super::thing::{Kind, decimal};
@@ -41,9 +41,11 @@ fn is_there(finder: &Finder<'_>, path: &Path) -> Option<bool> {
 
 /// Who has a file open that is not there any more, or a socket that has no file on the host.
 fn add_gone(finder: &Finder<'_>, path: &Path, entry: &mut Entry) {
-    let gone = gone::holders(finder, path);
-    entry.answers.splice(..0, gone.answers);
-    entry.host = entry.host.take().or(gone.host);
+    if !may_be_group(finder.root, path.as_os_str().as_bytes()) {
+        let gone = gone::holders(finder, path);
+        entry.answers.splice(..0, gone.answers);
+        entry.host = entry.host.take().or(gone.host);
+    }
     if entry.is_empty() && is_named_as_socket(path) {
         *entry = Entry { kind: Kind::Path, ..socket::by_name(finder, path.as_os_str().as_bytes()) };
     }

@@ -7,12 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
-use super::finder::Finder;
+use super::finder::{Finder, recorded, status};
 use super::nat;
 use super::thing::{Kind, Port};
 use crate::container::details;
 use crate::container::proxies;
-use crate::container::{Container, Runtime};
+use crate::container::world::Seen;
+use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
 use crate::order;
@@ -39,7 +40,29 @@ pub(super) fn port(finder: &Finder<'_>, asked: &Port) -> Entry {
         let all: Vec<usize> = finder.spaces().others().map(|(number, _)| number).collect();
         inside(finder, asked, &all, &mut entry);
     }
+    if entry.is_empty() {
+        entry.answers = of_stopped(finder, asked);
+    }
     entry
+}
+
+/// The containers that publish the port when they run.
+fn of_stopped(finder: &Finder<'_>, asked: &Port) -> Vec<Answer> {
+    let published = |port: &details::Port| format!("publishes {} when it runs", mapping(port));
+    let mut found = Vec::new();
+    for one in finder.stopped() {
+        for port in one.ports.iter().filter(|port| asked.fits_published(port)) {
+            let owner = recorded(&one.container, status(one));
+            found.push(Answer::stated(owner, Role::Published, published(port)));
+        }
+    }
+    for attachment in finder.attachments() {
+        let port = attachment.ports.iter().find(|port| asked.fits_published(port));
+        if let (Some(port), owner @ Owner::Recorded(_)) = (port, finder.attached(attachment)) {
+            found.push(Answer::stated(owner, Role::Published, published(port)));
+        }
+    }
+    found
 }
 
 /// The namespaces of containers with this address; None if it is the host's, or nobody's.
@@ -83,12 +106,7 @@ fn on_host(finder: &Finder<'_>, asked: &Port, entry: &mut Entry) -> Vec<Publishe
             continue;
         };
         let detail = format!("{} listens on {}", finder.named_process(pid), shown(listener));
-        // slirp4netns and pasta leave the host's root directory: that makes no container of them.
-        let owner = match finder.by_process(pid, Role::Listener, detail) {
-            Ok(_) if is_program_of_host(finder, pid) => Err(finder.process_of_host(pid)),
-            owner => owner,
-        };
-        match owner {
+        match finder.by_process(pid, Role::Listener, detail) {
             Ok(answer) => push(&mut entry.answers, answer),
             Err(host) => match by_proxy(finder, pid, listener, &stated) {
                 Some(found) => published.extend(found),
@@ -162,20 +180,27 @@ const DAEMON: &str = "dockerd";
 /// pasta(1) and what it executes: the program that fits the processor.
 const PASTA: [&str; 4] = ["pasta", "pasta.avx2", "passt", "passt.avx2"];
 
-/// Does it run a file of root's that is one of those programs of the host? Inside, a container can give any file such a
-/// name.
-fn is_program_of_host(finder: &Finder<'_>, pid: i32) -> bool {
-    let comm = finder.comm(pid);
-    if comm != "slirp4netns" && !PASTA.contains(&&*comm) {
-        return false;
+impl Finder<'_> {
+    /// slirp4netns and pasta leave the host's root directory: that makes no container of them. They run a file of root's that is
+    /// one of those programs of the host: inside, a container can give any file such a name.
+    pub(super) fn is_program_of_host(&self, pid: i32) -> bool {
+        let by_namespace =
+            |seen: &Seen| matches!(seen.how, Some(IdentifiedBy::Anonymous | IdentifiedBy::Namespace));
+        if !self.world.process(pid).is_some_and(by_namespace) {
+            return false;
+        }
+        let comm = self.comm(pid);
+        if comm != "slirp4netns" && !PASTA.contains(&&*comm) {
+            return false;
+        }
+        let exe = std::fs::metadata(self.world.proc.path_of(Pid::from_raw(pid), "exe"));
+        let Ok(exe) = exe else { return false };
+        let is_it = |directory: &&str| {
+            let file = self.root.metadata(&std::path::Path::new(directory).join(&comm));
+            file.is_ok_and(|file| (file.dev(), file.ino(), file.uid()) == (exe.dev(), exe.ino(), 0))
+        };
+        ["/usr/bin", "/usr/local/bin"].iter().any(is_it)
     }
-    let exe = std::fs::metadata(finder.world.proc.path_of(Pid::from_raw(pid), "exe"));
-    let Ok(exe) = exe else { return false };
-    let is_it = |directory: &&str| {
-        let file = finder.root.metadata(&std::path::Path::new(directory).join(&comm));
-        file.is_ok_and(|file| (file.dev(), file.ino(), file.uid()) == (exe.dev(), exe.ino(), 0))
-    };
-    ["/usr/bin", "/usr/local/bin"].iter().any(is_it)
 }
 
 pub(super) fn is_proxy_name(comm: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Answers as lines, and as JSON.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use anyhow::Result;
@@ -17,6 +18,8 @@ pub(super) struct Found {
     /// What stands for a long thing in a table.
     pub short: Option<String>,
     pub entry: Entry,
+    /// What could not be looked at for it.
+    pub problems: BTreeSet<String>,
 }
 
 impl Found {
@@ -39,9 +42,10 @@ pub(super) fn commands(finder: &Finder<'_>, all: &[Found]) -> Commands {
 
 /// `nginx 4291 (17)  nginx: worker`: the command line only if it says more than the name.
 fn process(finder: &Finder<'_>, commands: &Commands, pid: i32) -> String {
-    let command = commands.get(finder.world, pid).filter(|command| *command != finder.comm(pid));
+    let name = finder.comm(pid);
+    let command = commands.get(finder.world, pid).filter(|command| *command != name);
     let command = command.map(|command| format!("  {command}")).unwrap_or_default();
-    format!("{}{command}", finder.named_process(pid))
+    format!("{}{command}", finder.with_pids(&name, pid))
 }
 
 fn detail(finder: &Finder<'_>, commands: &Commands, answer: &Answer) -> String {
@@ -139,15 +143,13 @@ pub(super) fn thing(finder: &Finder<'_>, commands: &Commands, found: &Found) -> 
 
 /// Two sources can say the same.
 pub(super) fn without_repeats(answers: &mut Vec<Answer>) {
-    let mut seen: Vec<(String, &'static str, Option<i32>, String)> = Vec::new();
+    let mut seen: BTreeSet<(String, &'static str, Option<i32>, String)> = BTreeSet::new();
     answers.retain(|one| {
         let key = match &one.owner {
             Owner::Running(number) => number.to_string(),
             Owner::Recorded(named) => named.key.clone(),
         };
         let key = (key, one.role.name(), one.pid, one.detail.clone());
-        let is_new = !seen.contains(&key);
-        seen.push(key);
-        is_new
+        seen.insert(key)
     });
 }

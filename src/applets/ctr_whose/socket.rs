@@ -55,6 +55,7 @@ impl Finder<'_> {
     /// Why no process is found that has a socket which is there.
     pub(super) fn without_holder(&self, socket: &str) -> String {
         // Then the reason is said here.
+        self.recent.borrow_mut().remove(FILES_OF_OTHERS);
         let why = match (self.problems.borrow_mut().remove(FILES_OF_OTHERS), nix::unistd::geteuid().is_root())
         {
             (true, false) => "only root can list the open files of other users' processes",

@@ -128,6 +128,21 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// Do state files and lists of processes alone say whose it is?
+    pub(super) fn is_in_files(&self) -> bool {
+        matches!(
+            self,
+            Reading::Namespace(..)
+                | Reading::Cgroup(_)
+                | Reading::Pid(_)
+                | Reading::Cpid(_)
+                | Reading::Id(_)
+                | Reading::Oom(_)
+        )
+    }
+}
+
 /// What the kernel adds to the path of a file that is deleted.
 pub(super) const DELETED: &[u8] = b" (deleted)";
 /// Inodes of namespaces begin here.
@@ -150,6 +165,11 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
     }
     if let Some(namespace) = text.and_then(namespace) {
         return Ok(vec![namespace]);
+    }
+    let is_of =
+        |kind: &Namespace| text.is_some_and(|text| text.starts_with(&format!("{}:[", kind.proc_name())));
+    if Namespace::ALL.iter().any(is_of) {
+        return Err("it is not a namespace such as net:[4026532181]".to_owned());
     }
     if let Some((kind, rest)) = forced(bytes) {
         return forced_reading(kind, rest).map(|reading| vec![reading]);
@@ -409,7 +429,9 @@ mod tests {
         ] {
             assert_eq!(first(word), reading, "{word}");
         }
-        for word in ["", "if:", "ip:x", "pid:0", "cpid:x", "port:70000", "id:12", "mac:1"] {
+        for word in
+            ["", "if:", "ip:x", "pid:0", "cpid:x", "port:70000", "id:12", "mac:1", "net:[x]", "pid:[]"]
+        {
             assert!(readings(OsStr::new(word)).is_err(), "{word}");
         }
         assert!(Kind::ALL.iter().enumerate().all(|(at, (kind, _, _))| *kind as usize == at));

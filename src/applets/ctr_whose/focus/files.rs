@@ -55,7 +55,9 @@ impl Focus<'_> {
         let mounts = host_mounts(self.proc);
         found.extend(self.having(&mounts, path)?);
         if path.symlink_metadata().is_err() {
-            found.extend(self.holding_gone(&mounts, path));
+            if !may_be_group(self.root, path.as_os_str().as_bytes()) {
+                found.extend(self.holding_gone(&mounts, path));
+            }
             if found.is_empty() && is_named_as_socket(path) {
                 found = self.holding(&UnixSocket::Name(path.as_os_str().as_bytes().to_vec()))?;
             }
