@@ -139,6 +139,11 @@ fn a_kill_for_lack_of_memory_is_that_of_the_line_before_it() {
         let input = oom(&old, pid) + &killed("60.000200", pid, "");
         assert_eq!(last(input), killed("60.000200", pid, " (docker:old)"));
     }
+    let reaped = |pid: i32, by: &str| {
+        format!("[   60.000300] oom_reaper: reaped process {pid}{by} (sh), now anon-rss:0kB, file-rss:0kB\n")
+    };
+    assert_eq!(last(oom(&old, 77) + &reaped(77, "")), reaped(77, " (docker:old)"));
+    assert_eq!(last(oom(&old, 77) + &reaped(78, "")), reaped(78, ""));
     let input = oom(&web, 77) + &killed("60.000200", 77, "") + &oom(&old, 78) + &killed("60.000200", 78, "");
     assert_eq!(last(input), killed("60.000200", 78, " (docker:old)"));
     for (before, time, pid) in [

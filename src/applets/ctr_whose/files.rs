@@ -114,6 +114,16 @@ pub(super) fn root_device(proc: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
     Some(format!("{major}:{minor}").into_bytes())
 }
 
+/// The name of the directory with the writable layer of a root file system that the host has mounted too: no other container
+/// has it. None if it is no id.
+pub(super) fn layer_id(finder: &Finder<'_>, chief: i32) -> Option<String> {
+    let device = root_device(finder.world.proc, Pid::from_raw(chief))?;
+    let mount = mounts_on(finder.host_mounts(), &device).find(|mount| mount.kind == b"overlay")?;
+    let upper = overlay(mount.options).upper?;
+    let id = Path::new(&upper).parent()?.file_name()?.to_str()?;
+    is_id(id).then(|| id.to_owned())
+}
+
 /// The layers of overlays: those that the host has mounted, and those that only the container has.
 fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
     let (proc, host_mounts) = (finder.world.proc, finder.host_mounts());

@@ -9,6 +9,7 @@ use anyhow::Result;
 use nix::unistd::Pid;
 
 use super::super::answer::{JsonAnswer, Named};
+use super::super::files::layer_id;
 use super::super::finder::{Finder, recorded, status};
 use super::super::{Request, host, network};
 use super::Thing;
@@ -328,7 +329,9 @@ impl Tables {
                 Some(container.bare_id()).filter(|_| !finder.is_unverified(number)),
             );
             let group = container.group.clone().filter(|_| !finder.is_unverified(number));
-            group.into_iter().for_each(|group| tables.add_id(group, number));
+            let layer = layer_id(&finder, world.containers[number].chief());
+            let layer = layer.filter(|_| !finder.is_unverified(number));
+            group.into_iter().chain(layer).for_each(|id| tables.add_id(id, number));
         }
         for one in finder.stopped() {
             let owner = recorded(&one.container, status(one));
@@ -348,7 +351,8 @@ impl Tables {
         order::sort(&mut tables.begins);
         tables.begins.dedup();
         for process in &world.processes {
-            if let Some(number) = process.container.filter(|number| !finder.is_unverified(*number)) {
+            let container = process.container.filter(|number| !finder.is_unverified(*number));
+            if let Some(number) = container.filter(|_| !finder.is_program_of_host(process.pid)) {
                 tables.processes.insert(process.pid, number);
             }
         }

@@ -68,9 +68,9 @@ impl Victims {
         now: i64,
         log: Option<Option<i64>>,
     ) -> Option<Vec<u8>> {
-        let (host, text) = of_kernel(line).filter(|(_, text)| is_kill(text))?;
-        let read = OomLine::parse(text).filter(|read| read.pid == Some(pid))?;
-        let (comm, time) = (read.comm?, time_of(line, now));
+        let (host, text) = of_kernel(line)?;
+        let (_, comm) = killed(text).filter(|(killed, _)| *killed == pid)?;
+        let time = time_of(line, now);
         let is_it = |one: &&Victim| {
             let is_near = match (one.time, time) {
                 (None, None) => (one.line..=one.line + LINES).contains(&self.line),
@@ -102,9 +102,19 @@ impl Victims {
     }
 }
 
-fn is_kill(text: &[u8]) -> bool {
+/// The process that was killed according to a line of the kernel, and its name.
+fn killed(text: &[u8]) -> Option<(i32, Vec<u8>)> {
     let begins = [&b"Out of memory"[..], b"Memory cgroup out of memory"];
-    begins.iter().any(|begin| text.starts_with(begin))
+    if begins.iter().any(|begin| text.starts_with(begin)) {
+        let read = OomLine::parse(text)?;
+        return read.pid.zip(read.comm);
+    }
+    // `oom_reaper: reaped process 77 (sh), now anon-rss:0kB`. The name can have any bytes.
+    let rest = text.strip_prefix(b"oom_reaper: reaped process ")?;
+    let (pid, rest) = rest.split_at(rest.iter().position(|&b| b == b' ')?);
+    let name = rest.strip_prefix(b" (")?;
+    let end = memchr::memmem::rfind(name, b"), now ")?;
+    Some((std::str::from_utf8(pid).ok()?.parse().ok()?, name[..end].to_vec()))
 }
 
 fn follows(kill: Time, time: Time) -> bool {

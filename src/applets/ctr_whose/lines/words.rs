@@ -239,13 +239,18 @@ fn of_number(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> R
     }
     let is_live = before.ends_with(b"\",pid=") && after.starts_with(b",fd=");
     let owner = match known.process(pid, line, name_beside(before, after), is_live)? {
-        None if before.ends_with(b": Killed process ") => of_victim(pid, line, known)?,
+        None if is_of_victim(before) => of_victim(pid, line, known)?,
         owner => owner,
     };
     Ok(owner.map(|owner| Thing {
         pid: Some(pid),
         ..thing(start, start + word.len(), Kind::Pid, Role::Member, owner)
     }))
+}
+
+/// Is the process that the kernel names here gone, as it was killed for lack of memory?
+fn is_of_victim(before: &[u8]) -> bool {
+    before.ends_with(b": Killed process ") || before.ends_with(b"oom_reaper: reaped process ")
 }
 
 /// Of a process that is gone: the container in whose group it was killed.
