@@ -79,8 +79,11 @@ impl Spaces {
                 found.host = Some(found.all.len());
             }
             let containers = if one.firsts.is_empty() { one.members } else { one.firsts };
+            let place = Place::of_process(world.proc, Pid::from_raw(pid), Kind::Net, inode);
+            // Any other process of the host can end before its namespace is asked for.
+            let own = own_place(world, inode).filter(|_| is_host);
             found.all.push(Space {
-                place: Place::of_process(world.proc, Pid::from_raw(pid), Kind::Net, inode),
+                place: own.unwrap_or(place),
                 containers: if is_host { Vec::new() } else { without_pause(world, containers) },
                 pid: one.pid,
                 file,
@@ -98,10 +101,7 @@ impl Spaces {
 
     /// The host's, if no process in it is known but this process is in it.
     fn add_own(&mut self, world: &World<'_>, inode: u64) {
-        // Not by /proc/self: a child asks in other namespaces.
-        let pid = world.proc.link(&world.proc.of_host("self"));
-        if let (true, Ok(pid)) = (own(world) == Some(inode), pid) {
-            let place = Place::of_file(world.proc.of_host(pid.join(Kind::Net.link())), inode);
+        if let Some(place) = own_place(world, inode) {
             self.host = Some(self.all.len());
             self.all.push(Space { place, containers: Vec::new(), pid: None, file: None });
         }
@@ -152,6 +152,12 @@ pub(crate) fn host(proc: &ProcRoot, mut inode: impl FnMut(i32) -> Option<u64>) -
     let is_thread = proc.process(thread).status().is_ok_and(|status| status.kernel_thread);
     let of_thread = if is_thread { inode(2) } else { None };
     of_thread.or_else(|| inode(1))
+}
+
+/// The namespace of this process, if it is that one. Not by /proc/self: a child asks in other namespaces.
+fn own_place(world: &World<'_>, inode: u64) -> Option<Place> {
+    let pid = world.proc.link(&world.proc.of_host("self")).ok().filter(|_| own(world) == Some(inode))?;
+    Some(Place::of_file(world.proc.of_host(pid.join(Kind::Net.link())), inode))
 }
 
 fn own(world: &World<'_>) -> Option<u64> {
