@@ -53,6 +53,26 @@ fn the_screen_obeys_keys_and_is_left_as_it_was() {
     assert_eq!(terminal.settings(), before);
 }
 
+/// On the screen they give way, as nothing else fits; in a batch they were asked for.
+#[test]
+fn a_batch_shows_all_columns_that_were_asked_for() {
+    let host = v2("top-columns");
+    let mut terminal = Terminal::new();
+    terminal.resize(24, 40);
+    let columns = "container,of-lim,throt,cpus,cpus_by,image,id,limit_by";
+    let mut child =
+        terminal.start(ctr_top(&host).args(["-b", "-n1", "-d0.1", "--color=never", "-o", columns]));
+    let (status, shown) = terminal.end_of(&mut child);
+    assert_eq!(status.code(), Some(0), "{shown}");
+    let heading: Vec<&str> = shown
+        .lines()
+        .find(|line| line.starts_with("CONTAINER"))
+        .expect("a heading")
+        .split_whitespace()
+        .collect();
+    assert_eq!(heading.join(",").to_lowercase(), columns);
+}
+
 #[test]
 fn enter_shows_ctr_inspect_from_its_top_and_a_key_comes_back() {
     let host = v2("top-inspect");

@@ -57,7 +57,7 @@
 //!
 //! The line above the table has the time, the CPU use of the host (of 200 % with two CPUs) and its memory in use, the number of
 //! containers (also of those that a filter hides), the order, and the filter. If a terminal is too narrow, parts of that
-//! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not. If rows are sorted
+//! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not. With `-b` and `-o` all columns are shown, as wide as they are. If rows are sorted
 //! by `net`, RX/s and TX/s are in place of READ/s and WRITE/s, unless `-o` chooses the columns.
 //!
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
@@ -279,7 +279,8 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
             let style = Style {
                 headings: !request.no_headings,
                 raw,
-                width,
+                // What was asked for is shown, and no part of it.
+                width: width.filter(|_| request.columns.is_empty()),
                 painter: Painter { colour: request.colour.on_stdout() },
             };
             let rows = frame.list(request.sort, |_| true);
