@@ -15,6 +15,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{ForkResult, Pid, pipe2, read};
 
+use super::capabilities::own::{self, NET_ADMIN, SYS_MODULE};
+use super::capabilities::text::Flags;
 use crate::proc::ns::Kind;
 use crate::proc::{Namespaces, ProcRoot, Scan, Status};
 use crate::sys;
@@ -144,6 +146,21 @@ impl Entered {
     }
 }
 
+/// The kernel loads a module for the name of an interface that is not there (netdevice(7)), if the caller may, which makes
+/// new interfaces in all namespaces. A question must change nothing.
+fn give_up_modules() -> nix::Result<()> {
+    const MODULES: u64 = NET_ADMIN | SYS_MODULE;
+    let flags = own::flags()?;
+    match flags.permitted & MODULES {
+        0 => Ok(()),
+        _ => own::set_flags(Flags {
+            permitted: flags.permitted & !MODULES,
+            effective: flags.effective & !MODULES,
+            ..flags
+        }),
+    }
+}
+
 /// What a child sends that runs `work`, and ends with its result as exit status.
 fn in_child(work: impl FnOnce(OwnedFd) -> i32) -> nix::Result<Vec<(usize, Vec<u8>)>> {
     let (from, to) = pipe2(OFlag::O_CLOEXEC)?;
@@ -151,7 +168,11 @@ fn in_child(work: impl FnOnce(OwnedFd) -> i32) -> nix::Result<Vec<(usize, Vec<u8
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             drop(from);
-            sys::exit_now(work(to));
+            let status = match give_up_modules() {
+                Ok(()) => work(to),
+                Err(errno) => errno as i32,
+            };
+            sys::exit_now(status);
         }
     };
     drop(to);
@@ -259,6 +280,22 @@ mod tests {
         let found = visit_processes(&pids, &[Kind::Uts, Kind::Pid], ask).expect("answers");
         assert_eq!(found[0], (0, own.to_ne_bytes().to_vec()));
         assert!(found.iter().all(|(number, _)| *number != 1), "a process that is not there");
+    }
+
+    /// A question for an interface that is not there loads no module.
+    #[test]
+    fn a_visitor_loads_no_module() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let (proc, this) = (ProcRoot::default(), Pid::this());
+        let own = proc.process(this).ns(Kind::Net).expect("a link");
+        let ask = |_| own::flags().map_or(Vec::new(), |flags| flags.effective.to_ne_bytes().to_vec());
+        let place = Place::of_process(&proc, this, Kind::Net, own);
+        let (_, flags) = &visit(&[place], Kind::Net, ask).expect("an answer")[0];
+        let flags = u64::from_ne_bytes(flags[..].try_into().expect("flags"));
+        assert_eq!(flags & (1 << 12 | 1 << 16), 0, "CAP_NET_ADMIN, CAP_SYS_MODULE");
+        assert_ne!(flags, 0);
     }
 
     #[test]

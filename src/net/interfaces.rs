@@ -111,7 +111,7 @@ pub(crate) fn interfaces(netlink: &Netlink, namespace: Option<i32>) -> nix::Resu
 }
 
 /// Does the namespace of this process have an interface with this name? That takes half the time of a request by
-/// rtnetlink(7).
+/// rtnetlink(7). The kernel loads a module of this name if the caller may: only a child of [`crate::isolation::visit`] asks.
 pub(crate) fn has_interface(name: &[u8]) -> nix::Result<bool> {
     if name.len() >= link::LONGEST_NAME {
         return Ok(false);

@@ -89,3 +89,21 @@ fn a_device_of_the_host_is_the_hosts_too() {
     let host = thing["host"]["text"].as_str().unwrap_or_default();
     assert!(host.starts_with("file system of the host, mounted at /"), "{thing}");
 }
+
+/// Root of another user namespace has the user id 0, and the kernel shows it no more than a user.
+#[test]
+fn what_only_root_sees_is_unknown_to_root_of_another_user_namespace() {
+    if !namespaces("what_only_root_sees_is_unknown") {
+        return;
+    }
+    for (word, what) in
+        [("ns:4026531800", "namespaces of other users"), ("id:zz-nobody", "state files of root")]
+    {
+        let output = limited(program("unshare").args(["-U", "-r"]).arg(binary()).args(["ctr-whose", word]));
+        let shown = stdout(&output);
+        assert!(shown.contains(&format!("unknown: cannot look at {what}")), "{shown}{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(1));
+        let output = limited(applet("ctr-whose").arg(word));
+        assert!(!stdout(&output).contains("unknown"), "{}", stdout(&output));
+    }
+}

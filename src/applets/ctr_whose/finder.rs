@@ -57,6 +57,14 @@ struct HostSockets {
 }
 
 const OF_OTHERS: &str = " of other users: only root sees them";
+
+/// Root of another user namespace is one of those to whom the kernel does not show all.
+#[must_use]
+pub(super) fn sees_all_processes() -> bool {
+    let own = || ProcRoot::default().process(Pid::this()).ns(Namespace::User);
+    nix::unistd::geteuid().is_root() && own().is_none_or(|own| Namespace::User.first_inode() == Some(own))
+}
+
 pub(super) const FILES_OF_OTHERS: &str =
     "open files of some processes: only their owner and root can list them";
 /// Descriptors that are looked at, of one user.
@@ -100,7 +108,7 @@ impl<'a> Finder<'a> {
     pub(super) fn spaces(&self) -> &Spaces {
         let spaces = self.spaces.get_or_init(|| Spaces::read(self.world));
         // A process that ended since has none either.
-        if spaces.is_partial && !nix::unistd::geteuid().is_root() {
+        if spaces.is_partial && !sees_all_processes() {
             self.note(format!("network namespaces{OF_OTHERS}"));
         }
         spaces
@@ -133,7 +141,7 @@ impl<'a> Finder<'a> {
 
     /// Remembers an error.
     pub(super) fn known<T>(&self, what: &str, result: nix::Result<T>) -> Option<T> {
-        let problem = |errno: Errno| match (errno, nix::unistd::geteuid().is_root()) {
+        let problem = |errno: Errno| match (errno, sees_all_processes()) {
             (Errno::EPERM | Errno::EACCES, false) => format!("{what}{OF_OTHERS}"),
             _ => format!("{what}: {}", crate::errno::strerror(errno as i32)),
         };

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use super::answer::{Entry, Role};
 use super::files::place;
-use super::finder::{FILES_OF_OTHERS, Finder};
+use super::finder::{FILES_OF_OTHERS, Finder, sees_all_processes};
 use super::thing::{DELETED as MARK, Kind};
 use crate::access;
 use crate::proc::{ProcRoot, links_of};
@@ -56,7 +56,7 @@ pub(super) fn holders(finder: &Finder<'_>, path: &Path) -> Entry {
     let mut entry = Entry::new(Kind::Path);
     let pids = finder.world.processes.iter().map(|process| process.pid);
     let held = held(finder.world.proc, finder.host_mounts(), pids, path);
-    if !nix::unistd::geteuid().is_root() {
+    if !sees_all_processes() {
         finder.note(FILES_OF_OTHERS.to_owned());
     }
     let Some(first) = held.first() else { return entry };

@@ -156,6 +156,7 @@ mod show;
 mod socket;
 mod thing;
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -173,7 +174,7 @@ use crate::output::style::{Painter, When};
 use crate::proc::ProcRoot;
 use crate::text;
 use answer::Entry;
-use finder::Finder;
+use finder::{Finder, sees_all_processes};
 use root::Root;
 use show::Found;
 use thing::{Kind, Reading};
@@ -390,9 +391,13 @@ impl Word {
         let [one] = found else { return };
         // What an earlier word has met is not met again.
         let all = finder.problems.borrow();
-        let problems = if one.problems.is_empty() { &all } else { &one.problems };
-        if !is_certain && one.entry.is_empty() && !problems.is_empty() {
-            let problems: Vec<&str> = problems.iter().map(String::as_str).collect();
+        let met = if one.problems.is_empty() { &all } else { &one.problems };
+        let withheld = self.readings.iter().flatten().filter_map(Reading::withheld);
+        let withheld = withheld.filter(|_| !is_copy && !sees_all_processes()).map(str::to_owned);
+        let met = met.iter().filter(|_| !is_certain).cloned();
+        let problems: BTreeSet<String> = met.chain(withheld).collect();
+        if one.entry.is_empty() && !problems.is_empty() {
+            let problems: Vec<String> = problems.into_iter().collect();
             one.entry.unknown = Some(format!("cannot look at {}", problems.join("; ")));
         }
     }

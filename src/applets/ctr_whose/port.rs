@@ -1,9 +1,13 @@
 //! Ports: who listens on the host, which container a published port leads to, and who listens there.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{major, minor};
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
@@ -12,12 +16,12 @@ use super::nat;
 use super::thing::{Kind, Port};
 use crate::container::details;
 use crate::container::proxies;
-use crate::container::world::Seen;
 use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
 use crate::order;
 use crate::proc::ns::Kind as Namespace;
+use crate::sys;
 
 /// A port of the host that leads to a container.
 struct Published {
@@ -184,20 +188,24 @@ impl Finder<'_> {
     /// slirp4netns and pasta leave the host's root directory: that makes no container of them. They run a file of root's that is
     /// one of those programs of the host: inside, a container can give any file such a name.
     pub(super) fn is_program_of_host(&self, pid: i32) -> bool {
-        let by_namespace =
-            |seen: &Seen| matches!(seen.how, Some(IdentifiedBy::Anonymous | IdentifiedBy::Namespace));
-        if !self.world.process(pid).is_some_and(by_namespace) {
+        // Not in a container of bubblewrap or another runtime: there a user can run the program too.
+        if !self.world.process(pid).is_some_and(|seen| seen.how == Some(IdentifiedBy::Anonymous)) {
             return false;
         }
         let comm = self.comm(pid);
         if comm != "slirp4netns" && !PASTA.contains(&&*comm) {
             return false;
         }
-        let exe = std::fs::metadata(self.world.proc.path_of(Pid::from_raw(pid), "exe"));
-        let Ok(exe) = exe else { return false };
+        // It can be on a file system whose server does not answer.
+        let path = self.world.proc.path_of(Pid::from_raw(pid), "exe").into_os_string().into_vec();
+        let exe = CString::new(path).ok().and_then(|path| sys::known(AT_FDCWD, &path).ok());
+        let Some(exe) = exe else { return false };
         let is_it = |directory: &&str| {
             let file = self.root.metadata(&std::path::Path::new(directory).join(&comm));
-            file.is_ok_and(|file| (file.dev(), file.ino(), file.uid()) == (exe.dev(), exe.ino(), 0))
+            file.is_ok_and(|file| {
+                let device = (exe.device.0.into(), exe.device.1.into());
+                (major(file.dev()), minor(file.dev())) == device && (file.ino(), file.uid()) == (exe.inode, 0)
+            })
         };
         ["/usr/bin", "/usr/local/bin"].iter().any(is_it)
     }

@@ -143,6 +143,17 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// What only root of the first user namespace can look at.
+    pub(super) fn withheld(&self) -> Option<&'static str> {
+        match self {
+            Reading::Namespace(..) => Some("namespaces of other users: only root sees them"),
+            Reading::Id(_) => Some("state files of root: only root reads them"),
+            _ => None,
+        }
+    }
+}
+
 /// What the kernel adds to the path of a file that is deleted.
 pub(super) const DELETED: &[u8] = b" (deleted)";
 /// Inodes of namespaces begin here.

@@ -10,6 +10,8 @@ use crate::sys;
 pub(crate) const SETGID: Mask = 1 << 6;
 pub(crate) const SETUID: Mask = 1 << 7;
 pub(crate) const SETPCAP: Mask = 1 << 8;
+pub(crate) const NET_ADMIN: Mask = 1 << 12;
+pub(crate) const SYS_MODULE: Mask = 1 << 16;
 pub(crate) const SYS_CHROOT: Mask = 1 << 18;
 pub(crate) const SYS_PTRACE: Mask = 1 << 19;
 pub(crate) const SYS_ADMIN: Mask = 1 << 21;

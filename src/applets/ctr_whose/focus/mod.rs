@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use self::names::Names;
 use super::files::may_be_group;
-use super::finder::host_mounts;
+use super::finder::{host_mounts, sees_all_processes};
 use super::identity::{self, is_fragment};
 use super::port::is_proxy_name;
 use super::root::Root;
@@ -104,7 +104,7 @@ fn choose<'r>(
     for readings in words {
         let mut of_word = BTreeSet::new();
         // To others the kernel does not show all processes: why, only the look at all of them says.
-        focus.is_incomplete = !nix::unistd::geteuid().is_root();
+        focus.is_incomplete = !sees_all_processes();
         let mut is_settled = true;
         focus.names = focus.look_up_names(readings);
         for reading in readings {
