@@ -27,7 +27,7 @@ const RUNS: &[Run] = &[
     run("capsh", &["capsh", "--print"]),
     run("ctr-inspect", &["ctr-inspect", "1", "-s", "namespaces,privileges", "-J"]),
     run("ctr-whose", &["ctr-whose", "1"]),
-    run("ctr-top", &["ctr-top", "-r", "-n", "1", "--root", "FIXTURE", "-o", "name,pids,memory"]),
+    run("ctr-top", &["ctr-top", "-r", "-n", "1", "-d", "0.1", "--root", "FIXTURE", "-o", "name,pids,memory"]),
     run("check", &["check"]),
     executing("unshare", &["unshare", "-n", "true"]),
     executing("unshare-fork", &["unshare", "-fp", "--mount-proc", "true"]),
