@@ -151,7 +151,7 @@ impl<'a> Stores<'a> {
         let mut found = Vec::new();
         if let Some((root, rest)) = path.split_once("/overlay2/") {
             let layer = rest.split('/').next().unwrap_or_default();
-            found.extend(docker_with_layer(&self.docker, self.files, root, layer));
+            found.extend(docker_with_layer(&self.docker, self.files, Some(root), layer));
         }
         for driver in ["overlay", "vfs", "btrfs"] {
             let middle = match driver {
@@ -161,9 +161,17 @@ impl<'a> Stores<'a> {
             };
             if let Some((graph, rest)) = path.split_once(&middle) {
                 let layer = rest.split('/').next().unwrap_or_default();
-                found.extend(podman_with_layer(&self.podman, self.files, (graph, driver), layer));
+                found.extend(podman_with_layer(&self.podman, self.files, Some((graph, driver)), layer));
             }
         }
+        found
+    }
+
+    /// The same of the layers with this name of all data roots.
+    #[must_use]
+    pub(crate) fn with_layer_called(&self, layer: &str) -> Vec<(Details, bool)> {
+        let mut found = docker_with_layer(&self.docker, self.files, None, layer);
+        found.extend(podman_with_layer(&self.podman, self.files, None, layer));
         found
     }
 

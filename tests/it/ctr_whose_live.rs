@@ -291,7 +291,7 @@ fn a_proxy_of_root_leads_to_the_container() {
         std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("a line");
         (Killed(child), format!(":{port}"))
     };
-    let (_proxy, port) = run(None);
+    let (proxy, port) = run(None);
     let found = &things(&port)[0]["answers"][0];
     assert_eq!((&found["container"], &found["by"]), (&json!(label(&holder)), &json!("proxy")), "{found}");
     let detail = found["detail"].as_str().unwrap_or_default();
@@ -299,12 +299,17 @@ fn a_proxy_of_root_leads_to_the_container() {
         detail.contains(&format!("127.0.0.1{port}->80/tcp (docker-proxy)")) && detail.contains("listens"),
         "{detail}"
     );
+    let text = things(&proxy.0.id().to_string())[0]["host"]["text"].clone();
+    let works = format!(", which works for {}", label(&holder));
+    assert!(text.as_str().is_some_and(|text| text.ends_with(&works)), "{text}");
     // Any user can give a process that name.
     std::fs::set_permissions(&scratch.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .expect("a mode");
-    let (_of_user, port) = run(Some(65534));
+    let (of_user, port) = run(Some(65534));
     assert_eq!(answers(&port), []);
     assert!(things(&port)[0]["host"]["text"].as_str().is_some_and(|text| text.starts_with("docker-proxy ")));
+    let text = things(&of_user.0.id().to_string())[0]["host"]["text"].to_string();
+    assert!(text.starts_with("\"docker-proxy ") && !text.contains("works for"), "{text}");
     drop(holder);
     children.iter_mut().for_each(|child| _ = child.wait());
 }
@@ -352,6 +357,7 @@ fn a_directory_of_the_host_that_a_container_has_mounted() {
     let scratch = Scratch::new("whose-mount");
     let data = scratch.0.join("data");
     std::fs::create_dir_all(data.join("sub")).expect("a directory");
+    std::fs::write(data.join("sub/file"), "").expect("a file");
     symlink(&data, scratch.0.join("link")).expect("a link");
     let setup = format!("mkdir -p {0}/at\nmount --bind {0}/data {0}/at", scratch.0.display());
     let holder = Holder::new(&["-m", "-p", "-f"], &setup);
@@ -364,6 +370,7 @@ fn a_directory_of_the_host_that_a_container_has_mounted() {
         let path = scratch.0.join(path);
         assert_eq!(roles(path.to_str().expect("UTF-8")), ["mount"], "{path:?}");
     }
+    assert!(roles(data.join("sub/none").to_str().expect("UTF-8")).is_empty(), "no such file");
     // A link that the container made is not followed.
     symlink("/etc", data.join("evil")).expect("a link");
     let path = data.join("evil/passwd");

@@ -74,18 +74,31 @@ fn a_device_of_the_host_is_the_hosts_too() {
     std::fs::create_dir_all(scratch.0.join("data")).expect("a directory");
     let setup = format!("mkdir -p {0}/at\nmount --bind {0}/data {0}/at", scratch.0.display());
     // With the host's root directory a container has what the host has mounted.
-    let script = format!("{setup}\nmkdir {0}/root\nmount -t tmpfs tmpfs {0}/root", scratch.0.display());
-    let root = format!(
-        "{script}\nfor name in bin lib lib64 usr etc proc; do\n[ ! -d /$name ] || {{ mkdir -p {0}/root/$name; \
-         mount --bind /$name {0}/root/$name; }}\ndone\nmkdir {0}/root/at\nmount --bind {0}/data {0}/root/at\n\
-         exec chroot {0}/root \"$@\"",
-        scratch.0.display()
-    );
-    let holder = Holder::by(program("unshare").args(["-m", "-p", "-f", "sh", "-ec", &root, "sh"]), "");
+    let script = format!("{setup}\nmkdir -p {0}/root\nmount -t tmpfs tmpfs {0}/root", scratch.0.display());
+    let with = |source: &str| {
+        let root = format!(
+            "{script}\nfor name in bin lib lib64 usr etc proc; do\n[ ! -d /$name ] || {{ mkdir -p {0}/root/$name; \
+             mount --bind /$name {0}/root/$name; }}\ndone\nmkdir {0}/root/at\nmount --bind {source} {0}/root/at\n\
+             exec chroot {0}/root \"$@\"",
+            scratch.0.display()
+        );
+        Holder::by(program("unshare").args(["-m", "-p", "-f", "sh", "-ec", &root, "sh"]), "")
+    };
+    let holder = with(&format!("{}/data", scratch.0.display()));
     let device = std::fs::metadata(&scratch.0).expect("a file system").dev();
     let thing = &things(&format!("{}:{}", libc::major(device), libc::minor(device)))[0];
     let all = thing["answers"].as_array().expect("a list");
     assert!(all.iter().any(|one| one["container"] == label(&holder)), "{thing}");
+    let is_on_root = std::fs::metadata("/").expect("a root").dev() == device;
+    if is_on_root {
+        // One with the whole file system does not hide the one with a part.
+        let whole = with("/");
+        let thing = &things(&format!("{}:{}", libc::major(device), libc::minor(device)))[0];
+        let all = thing["answers"].as_array().expect("a list");
+        for one in [&holder, &whole] {
+            assert!(all.iter().any(|answer| answer["container"] == label(one)), "{thing}");
+        }
+    }
     let host = thing["host"]["text"].as_str().unwrap_or_default();
     assert!(host.starts_with("file system of the host, mounted at /"), "{thing}");
 }

@@ -53,6 +53,7 @@ mod ctr_whose_copies;
 mod ctr_whose_files;
 mod ctr_whose_lines;
 mod ctr_whose_live;
+mod ctr_whose_missing;
 mod ctr_whose_names;
 mod ctr_whose_sockets;
 mod docs;

@@ -7,9 +7,9 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::files::shown;
 use super::finder::{Finder, recorded, service_of, shortened};
-use super::thing::{Kind, is_id};
+use super::thing::{Kind, is_id, is_phrase};
 use crate::container::world::Seen;
-use crate::container::{Container, IdentifiedBy, group_claims, group_of, pod_uid};
+use crate::container::{Container, IdentifiedBy, Runtime, group_claims, group_of, pod_uid};
 use crate::isolation::cgroup::{self, Hierarchy};
 
 pub(super) fn cgroup(finder: &Finder<'_>, path: &str) -> Entry {
@@ -24,15 +24,25 @@ pub(super) fn below_mount(finder: &Finder<'_>, path: &Path) -> Option<String> {
 fn of_group(finder: &Finder<'_>, path: &str) -> Entry {
     let mut entry = Entry::new(Kind::Cgroup);
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+    // The kernel adds this to the path of a group that is removed while a zombie is in it.
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     by_members(finder, path, &mut entry);
-    if entry.answers.is_empty() {
-        by_name(finder, path, &mut entry);
+    // No runtime makes a group with a blank in its path: a line is no name.
+    let may_be_name = !is_phrase(path);
+    let mut named_after = None;
+    if entry.answers.is_empty() && may_be_name {
+        named_after = by_name(finder, path, &mut entry);
     }
     entry.unknown = entry.unknown.filter(|_| entry.answers.is_empty());
-    if entry.is_empty() && path.starts_with('/') {
+    if entry.is_empty() && may_be_name && path.starts_with('/') {
         by_group_above(finder, path, &mut entry);
     }
     if entry.is_empty() {
+        entry.unknown = named_after.map(|label| {
+            format!("there is no such control group, and no state file of {label}, which it is named after")
+        });
+    }
+    if entry.is_empty() && may_be_name {
         entry.host = service_of(path).map(|service| Host::new(format!("service {service}")));
     }
     if entry.is_empty() && is_there(finder, path) {
@@ -163,8 +173,9 @@ fn by_group_above(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
     }
 }
 
-/// What the name of a group without processes says, if a state file knows it.
-fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
+/// What the name of a group without processes says, if a state file knows it. Else the container that it is named
+/// after, if the group is not there.
+fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) -> Option<String> {
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     let slice = owner_of_slice(&whole);
     let mut claim: Option<(String, &'static str)> = None;
@@ -194,12 +205,15 @@ fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) {
     }
     // The names of volumes and layers look like ids.
     let claim = claim.filter(|_| !finder.is_below_directory(Path::new(&whole)));
-    if let (true, None, Some((id, runtime))) = (entry.answers.is_empty(), &entry.host, claim) {
-        let Some(runtime) = crate::container::Runtime::from_name(runtime) else { return };
-        let container = Container { identified_by: IdentifiedBy::Cgroup, ..Container::new(runtime, id) };
-        let detail = "only the name of the control group says so";
-        entry.answers.push(Answer::new(recorded(&container, None), Role::Member, By::Claim, detail));
+    let (id, runtime) = claim.filter(|_| entry.answers.is_empty() && entry.host.is_none())?;
+    let container = Container::new(Runtime::from_name(runtime)?, id);
+    if !is_there(finder, path) {
+        return Some(container.label());
     }
+    let container = Container { identified_by: IdentifiedBy::Cgroup, ..container };
+    let detail = "only the name of the control group says so";
+    entry.answers.push(Answer::new(recorded(&container, None), Role::Member, By::Claim, detail));
+    None
 }
 
 /// Why it is not known whose a group without processes is.
@@ -214,7 +228,8 @@ pub(super) fn without_process(finder: &Finder<'_>, path: &str) -> String {
 fn is_there(finder: &Finder<'_>, path: &str) -> bool {
     let has = |one: &Hierarchy| {
         let below = Path::new(path).strip_prefix(&one.root).ok();
-        below.is_some_and(|below| finder.root.has_directory(&one.mount_point.join(below)))
+        let directory = |below| finder.root.on_host(&one.mount_point.join(below));
+        below.is_some_and(|below| finder.root.has_directory(&directory(below)))
     };
     path.starts_with('/') && finder.world.mounted.0.iter().any(has)
 }

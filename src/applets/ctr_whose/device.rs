@@ -74,10 +74,10 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
     // Everything that is mounted of the file system, whatever part of it. Who sees it where the host has it has the
     // host's mounts.
     let on_host = point_of(finder.host_mounts(), number.as_bytes());
-    entry.answers = seen_in(finder, number.as_bytes(), Path::new("/"), on_host.as_deref());
-    if entry.answers.is_empty() {
-        entry.answers = parts_seen(finder, number.as_bytes());
-    }
+    let whole = seen_in(finder, number.as_bytes(), Path::new("/"), on_host.as_deref());
+    entry.answers = parts_seen(finder, number.as_bytes());
+    entry.answers.retain(|part| whole.iter().all(|one| one.pid != part.pid));
+    entry.answers.splice(..0, whole);
     if let Some(file) = backing_file(finder.root, &number) {
         let of_file = of_files(finder, Path::new(&file));
         let is_new = |one: &super::answer::Answer, all: &[super::answer::Answer]| {

@@ -46,7 +46,19 @@ fn owner_of(finder: &Finder<'_>, details: &Details) -> Owner {
 
 /// A directory below that of a layer.
 fn by_layer(finder: &Finder<'_>, path: &str) -> Vec<Answer> {
-    let all = finder.records().with_layer(path);
+    of_layer(finder, path, finder.records().with_layer(path))
+}
+
+/// The directory of a layer by its name alone, whatever the store.
+pub(super) fn with_layer_called(finder: &Finder<'_>, layer: &str) -> Vec<Answer> {
+    let found = of_layer(finder, layer, finder.records().with_layer_called(layer));
+    if !found.is_empty() {
+        finder.need_all();
+    }
+    found
+}
+
+fn of_layer(finder: &Finder<'_>, path: &str, all: Vec<(Details, bool)>) -> Vec<Answer> {
     let is_shared = all.len() > 1;
     let of = |(details, writes): (Details, bool)| {
         let part = |name: &str| path.split('/').any(|part| part == name);
@@ -150,6 +162,11 @@ fn by_overlay(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
 }
 
 impl Finder<'_> {
+    /// Is there certainly no such file on the host? A file system that may not answer is not asked.
+    pub(super) fn is_missing(&self, path: &Path) -> bool {
+        !self.files.may_hang(&path.to_string_lossy()) && self.root.is_missing(path)
+    }
+
     /// Who can mount in a user namespace chooses the paths of the layers.
     fn by_mounter(&self, number: usize) -> By {
         let known = &self.world.containers[number];
@@ -207,8 +224,8 @@ pub(super) fn mounted(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
 
 /// What containers see of the file system in which the path is.
 fn by_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
-    // Nobody sees what is not even in a directory of the host.
-    if may_be_group(finder.root, path.as_os_str().as_bytes()) {
+    // Nobody sees what the host has not.
+    if finder.is_missing(path) {
         return Vec::new();
     }
     let place = place(finder.host_mounts(), path);
@@ -295,7 +312,7 @@ pub(super) fn may_be_group(root: &Root, path: &[u8]) -> bool {
 
 /// Volumes and directories that stopped containers have mounted.
 fn by_stated_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
-    let mut found = Vec::new();
+    let (mut found, is_missing) = (Vec::new(), finder.is_missing(path));
     let running = match finder.root.is_own() {
         true => Vec::new(),
         false => finder.records().of_engines(),
@@ -303,7 +320,8 @@ fn by_stated_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
     let of_running =
         running.iter().filter(|one| finder.running(one.container.owner, one.container.bare_id()).is_some());
     for details in finder.stopped().iter().chain(of_running) {
-        let mount = details.uses.mounts.iter().find(|(source, _)| path.starts_with(Path::new(source)));
+        let has = |source: &Path| path == source || (!is_missing && path.starts_with(source));
+        let mount = details.uses.mounts.iter().find(|(source, _)| has(Path::new(source)));
         if let Some((_, target)) = mount {
             let detail = format!("mounted at {target}");
             found.push(Answer::stated(owner_of(finder, details), Role::Mount, detail));

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
+use super::files::with_layer_called;
 use super::finder::{Finder, recorded, shortened, status};
-use super::thing::{Kind, Reading, decimal};
+use super::thing::{Kind, Reading, decimal, is_id};
 use crate::container::{Container, IdentifiedBy, matching};
 use crate::isolation::visit::{Place, visit};
 use crate::proc::ns::{Kind as Namespace, parse_link};
@@ -126,8 +127,9 @@ pub(super) fn id(finder: &Finder<'_>, word: &str) -> Entry {
             push(finder, &mut entry, recorded(&one.container, status(one)), &one.container);
         }
     }
-    let is_number = decimal(word).is_some();
-    if entry.answers.is_empty() && !is_number {
+    if entry.answers.is_empty() && decimal(word).is_some() {
+        by_name(finder, text, &mut entry);
+    } else if entry.answers.is_empty() {
         let all: Vec<Rc<Container>> =
             finder.world.containers.iter().map(|known| known.container.clone()).collect();
         for container in matching::matching(&all, word) {
@@ -144,7 +146,23 @@ pub(super) fn id(finder: &Finder<'_>, word: &str) -> Entry {
             push(finder, &mut entry, owner, &container);
         }
     }
+    if entry.answers.is_empty() && is_id(text) {
+        entry.answers = with_layer_called(finder, text);
+    }
     entry
+}
+
+/// Of a number: the forms of other words make it a PID.
+fn by_name(finder: &Finder<'_>, name: &str, entry: &mut Entry) {
+    let is_named = |container: &Container| container.name.as_deref() == Some(name);
+    for (number, known) in finder.world.containers.iter().enumerate() {
+        if is_named(&known.container) {
+            push(finder, entry, Owner::Running(number), &known.container);
+        }
+    }
+    for one in finder.stopped().iter().filter(|one| is_named(&one.container)) {
+        push(finder, entry, recorded(&one.container, status(one)), &one.container);
+    }
 }
 
 fn push(finder: &Finder<'_>, entry: &mut Entry, owner: Owner, container: &Container) {

@@ -24,20 +24,22 @@
 //!   if nobody uses the port on the host, who listens on it in containers; else the containers that publish it when they run.
 //! - `path:PATH`: also what begins with `/`: a layer or the root of a container, a volume or another mount, a state or
 //!   log file, a unix(7) socket, a block device, a control group, a file in /proc. If the file is deleted and its path begins
-//!   with a directory of the host, also who still has it open; `PATH (deleted)`, as lsof(8) prints it, asks only for that, and PATH can be that in the container. Symbolic links in the files of a container are not followed.
+//!   with a directory of the host, also who still has it open; `PATH (deleted)`, as lsof(8) prints it, asks only for that, and PATH can be that in the container. What the host has not is in no mount. Symbolic links in the files of a container are not followed.
 //! - `ns:INODE`: also `net:[4026532181]`, and a number from 4026531840 up: a namespace.
 //! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone; of a group above those of
 //!   containers, these containers. A group without
 //!   processes below that of a container is said to be the container's, as a claim, if nobody else is in the group above.
+//!   Of a group that is not there, and whose id no state file has, it is unknown whose it was: a name alone proves nothing.
 //! - `sock:INODE`: also `socket:[4711]`: who has a socket open. `sock:PATH`: a unix(7) socket by its file on the host; without
 //!   such a file, those of this name in any network namespace. `sock:@NAME`, also `@NAME`: those with an abstract name.
 //! - `dev:NAME`: also `MAJOR:MINOR` and `loop0`: who has mounted a block device or file system, and whose file a loop
 //!   device shows.
-//! - `pid:PID`: also a number alone: a process, by its PID on the host.
+//! - `pid:PID`: also a number alone: a process, by its PID on the host. Of a program that takes connections for
+//!   containers (docker-proxy) or watches them (conmon, containerd-shim), the text says for which ones it works.
 //! - `cpid:PID`: all processes with this PID in their container.
 //! - `host:NAME`: a host name. State files come first; what a container calls itself is a claim.
 //! - `id:ID`: the beginning of an id, at least four digits, or a name; of containers that run and of those that do not. A
-//!   beginning of decimal digits alone needs the prefix.
+//!   beginning of decimal digits alone needs the prefix. An id of a layer, as its directory is called, is one too.
 //!
 //! A line of the kernel's log about lack of memory is a thing too, with or without a time before it:
 //!
@@ -427,10 +429,16 @@ impl Word {
             kind => format!("'{}:{shown}'", kind.prefix()),
         };
         let help = match others.iter().map(prefix).collect::<Vec<_>>().join(", ") {
+            _ if self.is_line() => "; a line goes to 'ctr-whose -'".to_owned(),
             none if none.is_empty() => none,
             all => format!("; perhaps {all}"),
         };
         format!("'{shown}': {why}{help}")
+    }
+
+    /// Can it be a line of a log or of another tool?
+    fn is_line(&self) -> bool {
+        !thing::has_prefix(self.text.as_bytes()) && self.text.to_str().is_some_and(thing::is_phrase)
     }
 
     /// What the word can be with a prefix that it has not. Other words have a look that leaves nothing open.

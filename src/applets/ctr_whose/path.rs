@@ -8,7 +8,7 @@ use super::answer::{By, Entry, Host};
 use super::files::{may_be_group, of_files};
 use super::finder::Finder;
 use super::resolve::resolve;
-use super::thing::{Kind, decimal};
+use super::thing::{Kind, decimal, is_phrase};
 use super::{cgroup, device, gone, namespace, process, socket};
 
 pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
@@ -16,7 +16,8 @@ pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
     let special = of_special(finder, &real);
     let is_special = special.is_some();
     let mut entry = special.unwrap_or_else(|| Entry::new(Kind::Path));
-    if entry.is_empty() && !is_special {
+    let is_phrase = real.to_str().is_some_and(is_phrase) && finder.is_missing(&real);
+    if entry.is_empty() && !is_special && !is_phrase {
         entry.answers = of_files(finder, &real);
     }
     if entry.is_empty() && is_volume(&real) {
@@ -25,7 +26,8 @@ pub(super) fn path(finder: &Finder<'_>, bytes: &[u8]) -> Entry {
     match is_there(finder, &real) {
         // What only a user says does not hide what the host has.
         Some(true) if entry.host.is_none() && entry.answers.iter().all(|one| one.by == By::Claim) => {
-            entry.host = Some(Host::new("file of the host"));
+            let kind = if finder.root.has_directory(&real) { "directory" } else { "file" };
+            entry.host = Some(Host::new(format!("{kind} of the host")));
         }
         Some(false) if !is_special => add_gone(finder, &real, &mut entry),
         _ => {}

@@ -1,6 +1,6 @@
 //! Ports: who listens on the host, which container a published port leads to, and who listens there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
@@ -21,7 +21,11 @@ use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
 use crate::order;
 use crate::proc::ns::Kind as Namespace;
+use crate::proc::sockets_of;
 use crate::sys;
+
+/// Descriptors of a proxy that are looked at.
+const MOST_DESCRIPTORS: usize = 10_000;
 
 /// A port of the host that leads to a container.
 struct Published {
@@ -270,6 +274,42 @@ fn serves(comm: &str, uid: u32, container: &Container) -> bool {
         && (if matches!(comm, "docker-proxy" | DAEMON) { is_of_docker() } else { uid != 0 })
 }
 
+/// The containers for which a process of the host does its work: it takes their connections, or is above their first process.
+/// What dockerd does is not for one of them.
+pub(super) fn served_by(finder: &Finder<'_>, pid: i32) -> Vec<usize> {
+    let (world, comm) = (finder.world, finder.comm(pid));
+    let mut found: Vec<usize> = Vec::new();
+    if is_monitor_name(&comm) {
+        let is_child = |number: &usize| {
+            let known = &world.containers[*number];
+            known.init.and_then(|init| world.process(init)?.ppid) == Some(pid)
+        };
+        found.extend((0..world.containers.len()).filter(is_child));
+    }
+    if is_proxy_name(&comm) && comm != DAEMON && !world.proc.is_copy() {
+        let mut inodes = BTreeSet::new();
+        _ = sockets_of(world.proc, pid, MOST_DESCRIPTORS, |inode| _ = inodes.insert(inode));
+        for listener in finder.listeners().iter().filter(|one| inodes.contains(&one.inode)) {
+            let asked = Port { number: listener.port, transport: Some(listener.transport), address: None };
+            let published = by_proxy(finder, pid, listener, &stated(finder, &asked));
+            found.extend(published.into_iter().flatten().map(|one| one.container));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Has the process containers for which it works, perhaps?
+pub(super) fn may_serve(comm: &str) -> bool {
+    comm != DAEMON && (is_monitor_name(comm) || is_proxy_name(comm))
+}
+
+/// The kernel cuts longer names.
+fn is_monitor_name(comm: &str) -> bool {
+    matches!(comm, "conmon" | "containerd-shim")
+}
+
 /// conmon is the parent of the container's first process.
 fn by_conmon(
     finder: &Finder<'_>,
@@ -371,7 +411,8 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
             (None, false) => String::new(),
         };
         let via = one.via.map(|via| format!(" ({})", finder.comm(via))).unwrap_or_default();
-        let detail = format!("published {}{via}{inside}", mapping(&one.port));
+        let of_pod = finder.of_pod(container);
+        let detail = format!("published {}{via}{of_pod}{inside}", mapping(&one.port));
         let answer = Answer::new(Owner::Running(container), Role::Published, one.by, detail);
         entry.answers.push(answer.of_process(pid));
     }

@@ -4,6 +4,7 @@ use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Role};
 use super::finder::Finder;
+use super::port;
 use super::thing::Kind;
 use crate::container::unknown::can_be_in_container;
 
@@ -20,7 +21,7 @@ pub(super) fn pid(finder: &Finder<'_>, pid: i32) -> Entry {
             Ok(answer) => entry.answers.push(answer),
             Err(host) => match finder.in_unknown(pid) {
                 Some(unknown) => entry.unknown = Some(unknown),
-                None => entry.host = Some(host),
+                None => entry.host = Some(with_served(finder, pid, host)),
             },
         },
         None => {
@@ -31,6 +32,17 @@ pub(super) fn pid(finder: &Finder<'_>, pid: i32) -> Entry {
         }
     }
     entry
+}
+
+/// With the containers for which a proxy or monitor works.
+fn with_served(finder: &Finder<'_>, pid: i32, host: Host) -> Host {
+    let label = |number: usize| &finder.world.containers[number].label;
+    let named = |number: usize| format!("{}{}", label(number), finder.of_pod(number));
+    let all: Vec<String> = port::served_by(finder, pid).into_iter().map(named).collect();
+    match all.is_empty() {
+        true => host,
+        false => Host { text: format!("{}, which works for {}", host.text, all.join(", ")), ..host },
+    }
 }
 
 /// All processes that have this PID in a container with a pid namespace of its own.
@@ -49,6 +61,14 @@ pub(super) fn cpid(finder: &Finder<'_>, cpid: i32) -> Entry {
 }
 
 impl Finder<'_> {
+    /// ` of the pod NAME`, for the container that keeps the namespaces of a pod and is not called after it.
+    pub(super) fn of_pod(&self, number: usize) -> String {
+        let known = &self.world.containers[number];
+        let pod = known.container.pod.as_ref().filter(|_| known.container.is_pause());
+        let pod = pod.filter(|pod| !known.label.split([':', '/']).any(|part| part == *pod));
+        pod.map(|pod| format!(" of the pod {pod}")).unwrap_or_default()
+    }
+
     /// Of a process in no container that is known: why it can be in one that is not known.
     pub(super) fn in_unknown(&self, pid: i32) -> Option<String> {
         let seen = self.world.process(pid).filter(|seen| seen.container.is_none())?;

@@ -1,7 +1,7 @@
 //! The files of the host that is looked at. With `--root` no link leads out of its directory.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::proc::{HostCopy, open_plain};
@@ -24,12 +24,24 @@ impl Root {
         self.copy.is_none()
     }
 
+    /// The path on the host of a file that is named with the directory of a copy, or without it.
+    pub(super) fn on_host(&self, path: &Path) -> PathBuf {
+        let below = self.copy.as_ref().and_then(|copy| path.strip_prefix(copy.path()).ok());
+        below.map_or_else(|| path.to_owned(), |below| Path::new("/").join(below))
+    }
+
     /// Of the last link itself.
     pub(super) fn metadata(&self, path: &Path) -> std::io::Result<Metadata> {
         match &self.copy {
             None => path.symlink_metadata(),
             Some(copy) => File::from(copy.place(path)?).metadata(),
         }
+    }
+
+    /// Says the kernel that there is no such file? It may also not say it to this user.
+    pub(super) fn is_missing(&self, path: &Path) -> bool {
+        let kind = self.metadata(path).map_err(|error| error.kind());
+        matches!(kind, Err(ErrorKind::NotFound | ErrorKind::NotADirectory))
     }
 
     pub(super) fn has_directory(&self, path: &Path) -> bool {

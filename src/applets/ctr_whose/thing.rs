@@ -160,8 +160,7 @@ pub(super) const DELETED: &[u8] = b" (deleted)";
 const FIRST_NAMESPACE: u64 = 4_026_531_840 - 16;
 /// The longest name of an interface.
 const LONGEST_INTERFACE: usize = 15;
-/// The least number of digits that can stand for an id, and with so many they are nothing else.
-const SHORTEST_ID: usize = 4;
+/// So many digits are nothing but an id.
 const LONG_ENOUGH: usize = 12;
 
 /// All readings that the look of a word allows, the likeliest first. An error says what is wrong.
@@ -304,13 +303,7 @@ fn forced_reading(kind: Kind, rest: &[u8]) -> Result<Reading, String> {
         Kind::Pid => read(text.and_then(process).map(Reading::Pid), "a PID"),
         Kind::Cpid => read(text.and_then(process).map(Reading::Cpid), "a PID"),
         Kind::Hostname => read(text.map(|text| Reading::Hostname(text.to_owned())), "a host name"),
-        Kind::Id => {
-            let long_enough = text.filter(|text| text.len() >= SHORTEST_ID || decimal(text).is_none());
-            read(
-                long_enough.map(|text| Reading::Id(text.to_owned())),
-                "the beginning of an id: at least four digits",
-            )
-        }
+        Kind::Id => read(text.map(|text| Reading::Id(text.to_owned())), "an id or a name"),
     }
 }
 
@@ -380,6 +373,11 @@ fn device_number(text: &str) -> Option<Device> {
     Some(Device::Number(part(major)?, part(minor)?))
 }
 
+/// Several words, as a line of a log or of another tool.
+pub(super) fn is_phrase(text: &str) -> bool {
+    text.contains(char::is_whitespace)
+}
+
 pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
 }
@@ -432,6 +430,7 @@ mod tests {
             ("@/tmp/.X11-unix/X0", Reading::Socket(Socket::Abstract(b"@/tmp/.X11-unix/X0".to_vec()))),
             ("cpid:17", Reading::Cpid(17)),
             ("id:1234", Reading::Id("1234".to_owned())),
+            ("id:12", Reading::Id("12".to_owned())),
             ("0::/docker/x", Reading::Cgroup("/docker/x".to_owned())),
             ("docker-x.scope", Reading::Cgroup("docker-x.scope".to_owned())),
             ("veth12@if3", Reading::Interface(b"veth12".to_vec())),
@@ -440,9 +439,7 @@ mod tests {
         ] {
             assert_eq!(first(word), reading, "{word}");
         }
-        for word in
-            ["", "if:", "ip:x", "pid:0", "cpid:x", "port:70000", "id:12", "mac:1", "net:[x]", "pid:[]"]
-        {
+        for word in ["", "if:", "ip:x", "pid:0", "cpid:x", "port:70000", "mac:1", "net:[x]", "pid:[]"] {
             assert!(readings(OsStr::new(word)).is_err(), "{word}");
         }
         assert!(Kind::ALL.iter().enumerate().all(|(at, (kind, _, _))| *kind as usize == at));

@@ -260,13 +260,21 @@ pub(crate) fn mentioning(docker: &Docker, files: &Files, text: &str) -> Vec<Deta
 }
 
 /// The containers with a layer `ROOT/overlay2/LAYER`, each with whether it can write to it.
-pub(crate) fn with_layer(docker: &Docker, files: &Files, root: &str, layer: &str) -> Vec<(Details, bool)> {
-    let directory = format!("{root}/containers");
-    let Some(dir) = docker.roots(files).iter().find(|dir| dir.directory == directory) else {
-        return Vec::new();
-    };
-    let all = docker_state::with_layer(&dir.files, root, layer).into_iter();
-    all.filter_map(|(id, writes)| Some((dir.details(&id, false)?, writes))).collect()
+pub(crate) fn with_layer(
+    docker: &Docker,
+    files: &Files,
+    root: Option<&str>,
+    layer: &str,
+) -> Vec<(Details, bool)> {
+    let mut found = Vec::new();
+    for dir in docker.roots(files).iter() {
+        let Some(own) = dir.directory.strip_suffix("/containers") else { continue };
+        if root.is_none_or(|root| root == own) {
+            let all = docker_state::with_layer(&dir.files, own, layer).into_iter();
+            found.extend(all.filter_map(|(id, writes)| Some((dir.details(&id, false)?, writes))));
+        }
+    }
+    found
 }
 
 impl StateDir {

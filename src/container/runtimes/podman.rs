@@ -217,14 +217,20 @@ pub(crate) fn all_ports(podman: &Podman, files: &Files) -> Vec<(u32, String, Vec
 pub(crate) fn with_layer(
     podman: &Podman,
     files: &Files,
-    (graph, driver): (&str, &str),
+    place: Option<(&str, &str)>,
     layer: &str,
 ) -> Vec<(Details, bool)> {
-    let directory = format!("{driver}-containers");
     let mut found = Vec::new();
-    for store in podman.stores(files).iter().filter(|store| store.storage.graph == graph) {
-        for (id, writes) in podman_state::with_layer(&store.storage, &directory, layer) {
-            found.extend(store.details(&id, false).map(|details| (details, writes)));
+    for store in podman.stores(files).iter() {
+        let is_here = |directory: &&String| {
+            place.is_none_or(|(graph, driver)| {
+                store.storage.graph == graph && directory.strip_suffix("-containers") == Some(driver)
+            })
+        };
+        for directory in store.storage.directories.iter().filter(is_here) {
+            for (id, writes) in podman_state::with_layer(&store.storage, directory, layer) {
+                found.extend(store.details(&id, false).map(|details| (details, writes)));
+            }
         }
     }
     found

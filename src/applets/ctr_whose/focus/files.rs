@@ -148,7 +148,7 @@ impl Focus<'_> {
         Some(found)
     }
 
-    /// Who has mounted the file system with this number; without one, who has mounted a part of it.
+    /// Who has mounted the file system with this number, or a part of it.
     pub(super) fn with_device(&self, major: u32, minor: u32) -> Option<Vec<i32>> {
         let number = format!("{major}:{minor}");
         if self.is_foreign() || device::backing_file(self.root, &number).is_some() {
@@ -156,19 +156,11 @@ impl Focus<'_> {
         }
         let (mounts, device) = (host_mounts(self.proc), number.as_bytes());
         let (on_host, host_root) = (device::point_of(&mounts, device), root_of(&mounts));
-        let mut has_part = false;
-        let whole = self.with_view(|pid, _| {
-            let text = self.proc.process(pid).mountinfo().unwrap_or_default();
-            has_part |= part_in(&text, device, host_root).is_some();
-            let on_host = on_host.as_deref().filter(|_| has_hosts_root(&text, &mounts));
-            target_in(&text, device, Path::new("/"), on_host).is_some()
-        });
-        if !whole.is_empty() || !has_part {
-            return Some(whole);
-        }
         Some(self.with_view(|pid, _| {
             let text = self.proc.process(pid).mountinfo().unwrap_or_default();
-            part_in(&text, device, host_root).is_some()
+            let on_host = on_host.as_deref().filter(|_| has_hosts_root(&text, &mounts));
+            target_in(&text, device, Path::new("/"), on_host).is_some()
+                || part_in(&text, device, host_root).is_some()
         }))
     }
 }

@@ -17,7 +17,7 @@ use self::names::Names;
 use super::files::may_be_group;
 use super::finder::{host_mounts, sees_all_processes};
 use super::identity::{self, is_fragment};
-use super::port::is_proxy_name;
+use super::port::{is_proxy_name, may_serve};
 use super::root::Root;
 use super::thing::{Device, Port, Reading, Socket, is_id};
 use super::{cgroup, device};
@@ -142,6 +142,10 @@ impl Focus<'_> {
         Some(match reading {
             Reading::Pid(pid) => {
                 let process = self.proc.process(Pid::from_raw(*pid));
+                // For whom a proxy or a monitor works, others say.
+                if may_serve(&self.comm(*pid)) {
+                    return None;
+                }
                 vec![process.process_of_thread().map_or(*pid, Pid::as_raw)]
             }
             Reading::Namespace(kind, inode) => self.in_namespace(*kind, *inode),
@@ -349,11 +353,13 @@ impl Focus<'_> {
             found = self.in_spaces(&places, inside);
         }
         // A proxy of a container that no state file names leads to an address, or to its children.
-        let is_proxy = |pid: &i32| {
-            let status = self.proc.process(Pid::from_raw(*pid)).status().unwrap_or_default();
-            is_proxy_name(&String::from_utf8_lossy(&status.name))
-        };
+        let is_proxy = |pid: &i32| is_proxy_name(&self.comm(*pid));
         (!published.is_empty() || !found.iter().any(is_proxy)).then_some(found)
+    }
+
+    fn comm(&self, pid: i32) -> String {
+        let status = self.proc.process(Pid::from_raw(pid)).status().unwrap_or_default();
+        String::from_utf8_lossy(&status.name).into_owned()
     }
 
     /// The processes that hold one of these sockets.
