@@ -86,6 +86,15 @@ pub fn cut(text: &str, columns: usize) -> &str {
     text
 }
 
+/// As [`cut`], and a text that is cut ends in `+`.
+#[must_use]
+pub(crate) fn cut_with_mark(text: &str, columns: usize) -> Cow<'_, str> {
+    match cut(text, columns).len() < text.len() {
+        true => format!("{}+", cut(text, columns.saturating_sub(1))).into(),
+        false => text.into(),
+    }
+}
+
 fn escape_if(bytes: &[u8], hide: fn(char) -> bool) -> Cow<'_, str> {
     if let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(hide)) {
         return Cow::Borrowed(text);
@@ -192,6 +201,19 @@ pub(crate) fn matches_glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_has_a_mark_that_fits() {
+        for (text, columns, shown) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab+"),
+            ("\u{e4}\u{e4}\u{e4}", 3, "\u{e4}\u{e4}\u{e4}"),
+            ("\u{4f60}\u{597d}x", 4, "\u{4f60}+"),
+            ("", 0, ""),
+        ] {
+            assert_eq!(cut_with_mark(text, columns), shown);
+        }
+    }
 
     #[test]
     fn control_and_direction_characters_are_escaped() {

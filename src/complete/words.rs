@@ -109,7 +109,7 @@ impl Source<'_> {
             Words::None | Words::File | Words::Dir | Words::Command => Vec::new(),
             Words::Target => targets(host, prefix),
             Words::TargetOrHost => {
-                let other = ("host".to_owned(), "what is not in a container".to_owned());
+                let other = ("host".to_owned(), "the first process of the host".to_owned());
                 std::iter::once(other).chain(targets(host, prefix)).collect()
             }
             Words::Pid => pids(host),

@@ -19,6 +19,9 @@ pub(crate) struct Port {
     pub port: Option<u16>,
 }
 
+/// The exit status after SIGKILL: what the kernel sends, but also `docker stop` after its timeout.
+pub(crate) const KILLED: i64 = 137;
+
 /// How a container ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ending {
@@ -29,6 +32,8 @@ pub(crate) struct Ending {
     pub exit_code: Option<i64>,
     /// Was a process of it killed for lack of memory?
     pub oom_killed: Option<bool>,
+    /// Did somebody ask its runtime to stop or to kill it?
+    pub stopped_by_user: Option<bool>,
     pub started: Option<String>,
     pub finished: Option<String>,
     /// Why it could not be started.
@@ -46,11 +51,12 @@ impl Ending {
     }
 }
 
-/// `exited (3)`, or `OOM (137)`: its runtime notes that a process of it was killed for lack of memory. That need not be why
-/// it ended.
+/// `exited (3)`, or `OOM (137)`: its first process was killed, and its runtime notes that a process of it was killed for lack
+/// of memory. That need not be why it ended.
 #[must_use]
 pub(crate) fn ended(status: &str, exit_code: Option<i64>, oom_killed: Option<bool>) -> String {
-    let word = if status == "exited" && oom_killed == Some(true) { "OOM" } else { status };
+    let is_oom = status == "exited" && oom_killed == Some(true) && exit_code == Some(KILLED);
+    let word = if is_oom { "OOM" } else { status };
     exit_code.map_or_else(|| word.to_owned(), |code| format!("{word} ({code})"))
 }
 

@@ -1,11 +1,16 @@
 //! What state files say of all containers, running or not, beyond what identifies them.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
+
+use anyhow::anyhow;
 
 use super::details::{Details, Ending, Layers, Port, Uses};
+use super::matching::matching;
 use super::runtimes::{Store, cri_records, crio_records, docker_records, podman_records};
 use super::{Container, Files, Runtime};
 use crate::sys::keyed::HashMap;
+use crate::text;
 
 /// A container with a state file.
 pub(crate) struct Record {
@@ -58,6 +63,21 @@ impl<'a> Records<'a> {
     pub(crate) fn into_all(self) -> impl Iterator<Item = Record> {
         self.by_key();
         self.all.into_inner().unwrap_or_default().into_values()
+    }
+
+    /// The error for a word that means a container that has state files, and does not run.
+    #[must_use]
+    pub(crate) fn not_running(&self, running: &[Rc<Container>], word: &str) -> Option<anyhow::Error> {
+        // A path is not a name: a group of that path is no container's.
+        if word.starts_with('/') {
+            return None;
+        }
+        let runs = |container: &Container| running.iter().any(|one| one.key() == container.key());
+        let ended = self.all().filter(|record| record.ending.is_some() && !runs(&record.container));
+        let ended: Vec<Rc<Container>> = ended.map(|record| Rc::new(record.container.clone())).collect();
+        let label = matching(&ended, word).into_iter().next()?.label();
+        let (label, word) = (text::escape(label.as_bytes()), text::escape(word.as_bytes()));
+        Some(anyhow!("container {label} does not run; type ctr-ps -l -a {word}, or ctr-inspect {word}"))
     }
 
     fn by_key(&self) -> &HashMap<String, Record> {

@@ -252,10 +252,8 @@ impl<'a> World<'a> {
         let found = matching::among(self.proc, &all, name);
         let chosen = match matching::group(&found, name) {
             Some(group) => group,
-            None => vec![matching::one(&found, name).map_err(|error| match found.is_empty() {
-                true => self.unnamed(error, name),
-                false => error,
-            })?],
+            None if found.is_empty() => return Err(self.unnamed(name)),
+            None => vec![matching::one(&found, name)?],
         };
         let mut notes = Vec::new();
         let mut subjects = Vec::new();
@@ -277,7 +275,8 @@ impl<'a> World<'a> {
     }
 
     /// The container may run, with its name in a file that the caller may not read.
-    fn unnamed(&self, error: anyhow::Error, word: &str) -> anyhow::Error {
+    fn unnamed(&self, word: &str) -> anyhow::Error {
+        let shown = crate::text::escape(word.as_bytes());
         let all: Vec<Rc<Container>> = self.containers.iter().map(|known| known.container.clone()).collect();
         let near = instead(&all, word);
         let near = near.map(|near| format!("; {near}")).unwrap_or_default();
@@ -285,7 +284,9 @@ impl<'a> World<'a> {
             let problem = crate::text::escape(problem.as_bytes());
             format!("; some state files cannot be read, so names may be missing: {problem}")
         });
-        exit::NotSeen(format!("{error}{near}{}", problem.unwrap_or_default())).into()
+        let lists = "('ctr-ps -l -a' lists the containers)";
+        let problem = problem.unwrap_or_default();
+        exit::NotSeen(format!("no process or container '{shown}' {lists}{near}{problem}")).into()
     }
 
     /// The process of a container that has this PID inside.

@@ -248,3 +248,47 @@ fn a_container_of_docker_with_a_data_root_that_only_its_bundle_knows() {
     let published = &found["network"]["published"][0];
     assert_eq!((&published["host_port"], &published["port"]), (&json!(8081), &json!(80)));
 }
+
+/// A network namespace has the published ports of the container that was started with it: of a pod, of `--network
+/// container:NAME`.
+#[test]
+fn containers_that_share_a_network_share_its_published_ports() {
+    let layout = host("copy-shared-network", &[1, 2, 3, 4, 5]);
+    let port = |number: u32, host_port: u16| {
+        let ports =
+            format!(r#""NetworkSettings":{{"Ports":{{"80/tcp":[{{"HostPort":"{host_port}"}}]}}}},"Config""#);
+        let path = format!("var/lib/docker/containers/{}/config.v2.json", id(number));
+        layout.replace(&path, r#""Config""#, &ports);
+    };
+    let joins = |pid: u32, of: u32| {
+        let link = |pid: u32| layout.host.root().join(format!("proc/{pid}/ns/net"));
+        std::fs::remove_file(link(pid)).expect("removed");
+        std::os::unix::fs::symlink(std::fs::read_link(link(of)).expect("a link"), link(pid)).expect("a link");
+    };
+    port(1, 8081);
+    joins(102, 101);
+    // The network of the host is nobody's.
+    port(4, 8084);
+    joins(104, 1);
+    joins(105, 1);
+    for (name, expected) in
+        [("c1", json!([8081])), ("c2", json!([8081])), ("c3", json!([])), ("c5", json!([]))]
+    {
+        let found = report(&layout, &["-s", "network", name]);
+        let published = found["network"]["published"].as_array().expect("a list").iter();
+        assert_eq!(json!(published.map(|one| &one["host_port"]).collect::<Vec<_>>()), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_command_that_is_cut_ends_in_a_mark() {
+    let layout = host("copy-cut", &[1]);
+    for (length, is_cut) in [(69, false), (70, true), (500, true)] {
+        layout.file("proc/101/cmdline", "x".repeat(length) + "\0");
+        let text = inspect(&layout, &["-s", "identity,processes", "c1"]);
+        let line = |mark: &str| text.lines().find(|line| line.contains(mark)).expect("a line").to_owned();
+        let (command, process) = (line("command "), line(" S  x"));
+        assert_eq!((command.len(), command.ends_with("x+")), (80, is_cut), "{text}");
+        assert_eq!((process.len(), process.ends_with("x+")), (80, true), "{text}");
+    }
+}

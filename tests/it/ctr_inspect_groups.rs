@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::common::cgexec::{Name, mounted};
 use crate::common::process::{Piped, limited, namespaces, python};
 use crate::common::{applet, program, skip, stderr, stdout, there};
+use crate::targets::{DOCKER, on_host};
 
 /// A process in groups that are named as Docker names them.
 struct InGroup {
@@ -114,4 +115,28 @@ fn capabilities_beyond_the_default_are_one_finding() {
         "the worst first; its network is its own"
     );
     drop(one);
+}
+
+/// Also where few processes are read. As the other one of a comparison, `host` is the host.
+#[test]
+fn a_running_container_with_the_name_of_the_host_is_found() {
+    if !namespaces("a_running_container_with_the_name_of_the_host") {
+        return;
+    }
+    let script = "sed -i s/shop/host/ \"$record\"\necho \"$web\"\n\
+                  for sections in identity identity,limits identity,network; do\n\
+                  \"$0\" ctr-inspect -J -s \"$sections\" host\ndone\n\
+                  \"$0\" ctr-inspect -s identity host --diff host | head -n 1\n";
+    let output = limited(&mut on_host(1, &format!("{DOCKER}{script}")));
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    for line in &lines[1..4] {
+        let json: Value = serde_json::from_str(line).expect("JSON");
+        let identity = &json["containers"][0]["identity"];
+        assert_eq!((&identity["container"], &identity["status"]), (&"docker:host".into(), &"running".into()));
+        assert_eq!(identity["pid"].to_string(), lines[0], "{line}");
+    }
+    assert_eq!(lines[4].split_whitespace().collect::<Vec<_>>(), ["docker:host", "host"]);
 }

@@ -76,6 +76,52 @@ fn how_a_container_of_docker_ended() {
     let text = stdout(&inspect(&layout, &["web"])).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("OOM (137)") && text.contains("killed for lack of memory"), "{text}");
     assert!(text.contains("127.0.0.1:8081->80/tcp"), "{text}");
+    let lacks = "it does not run: it has no namespaces, limits, privileges or processes now";
+    assert_eq!(text.matches(lacks).count(), 1, "{text}");
+    for (section, shown) in [("limits", "it does not run: it has no limits now"), ("identity,files", "")] {
+        let text = stdout(&inspect(&layout, &["-s", section, "web"]));
+        assert_eq!(text.contains("does not run"), !shown.is_empty(), "{text}");
+        assert!(text.contains(shown), "{text}");
+    }
+}
+
+#[test]
+fn who_stopped_a_container_is_what_its_runtime_notes() {
+    let layout = Layout::new("inspect-stopped-by");
+    layout.process(1, 0, "/", 1);
+    let id = docker(&layout, "web", 1, ENDED);
+    let path = format!("{DOCKER}/containers/{id}/config.v2.json");
+    let shown = || stdout(&inspect(&layout, &["web"])).contains("stopped by a user");
+    assert_eq!(
+        (report(&layout, "web")["identity"]["stopped_by_user"].clone(), shown()),
+        (Value::Null, false)
+    );
+    layout.replace(&path, r#""Driver""#, r#""HasBeenManuallyStopped":false,"Driver""#);
+    assert_eq!(
+        (report(&layout, "web")["identity"]["stopped_by_user"].clone(), shown()),
+        (json!(false), false)
+    );
+    layout.replace(&path, "Stopped\":false", "Stopped\":true");
+    assert_eq!((report(&layout, "web")["identity"]["stopped_by_user"].clone(), shown()), (json!(true), true));
+}
+
+/// With one of the name, `host` is not the first process of the host.
+#[test]
+fn a_container_with_the_name_of_the_host_is_never_taken_for_it() {
+    let layout = Layout::new("inspect-named-host");
+    layout.process(1, 0, "/", 1);
+    let pid = |target: &str| report(&layout, target)["identity"]["pid"].clone();
+    assert_eq!(pid("host"), 1);
+    docker(&layout, "host", 1, ENDED);
+    assert_eq!((pid("host"), pid("docker:host")), (Value::Null, Value::Null));
+    let output = inspect(&layout, &["host", "--diff", "1"]);
+    assert!(stderr(&output).contains("container 'docker:host' does not run"), "{}", stderr(&output));
+    docker(&layout, "host", 2, ENDED);
+    for arguments in [&["host"][..], &["host", "--diff", "1"]] {
+        let output = inspect(&layout, arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains("'host' is ambiguous"), "{}", stderr(&output));
+    }
 }
 
 /// Runtimes note any kill in a container. Without the kernel's log it was in the last hour if the container was started then.
@@ -92,7 +138,8 @@ fn a_kill_that_a_runtime_notes_is_not_older_than_the_container() {
         let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
         let is_recent = start == end;
         assert_eq!(output.status.code(), Some(if is_recent { 2 } else { 0 }), "{text}");
-        assert!(text.contains(&format!("OOM ({code}) 1m ago")), "{text}");
+        let word = if code == 137 { "OOM" } else { "exited" };
+        assert!(text.contains(&format!(" {word} ({code}) 1m ago")), "{text}");
         let mark = if is_recent { "!!" } else { "!" };
         let noted = format!("{mark} oom-kill Docker notes that a process was killed for lack of memory");
         assert!(text.contains(&noted), "{text}");
@@ -165,7 +212,7 @@ fn how_a_container_of_podman_ended() {
     // An older state is still in a page that is free.
     let state = |finished: &str, code: u8| {
         format!(
-            r#"{{"state":6,"runDir":"/run/x/{id}/userdata","startedTime":"2024-01-01T00:00:01.5Z","finishedTime":"{finished}","exitCode":{code}}}"#
+            r#"{{"state":6,"runDir":"/run/x/{id}/userdata","startedTime":"2024-01-01T00:00:01.5Z","finishedTime":"{finished}","exitCode":{code},"stoppedByUser":true}}"#
         )
     };
     let config = format!(
@@ -178,6 +225,7 @@ fn how_a_container_of_podman_ended() {
     let identity = &found["identity"];
     assert_eq!((&identity["status"], &identity["exit_code"]), (&json!("exited"), &json!(3)));
     assert_eq!(identity["finished"], "2024-01-01T00:00:09Z");
+    assert_eq!(identity["stopped_by_user"], true);
     assert_eq!(found["files"]["root"]["overlay"]["upper"], format!("/{storage}/overlay/top/diff"));
     assert_eq!(found["files"]["root"]["overlay"]["lower"], json!([format!("/{storage}/overlay/base/diff")]));
     assert_eq!(found["network"]["published"][0]["host_port"], 15432);
@@ -238,7 +286,10 @@ fn containers_that_do_not_run_and_empty_targets_are_named_in_errors() {
     for (arguments, expected) in [
         (&["host", "--diff", "web"][..], stopped),
         (&["web", "--diff", "host"], stopped),
-        (&["host", "--diff", "other"], "no process or running container 'other'"),
+        (
+            &["host", "--diff", "other"],
+            "no process or container 'other' ('ctr-ps -l -a' lists the containers)",
+        ),
         (&[""], "the target is empty"),
         (&["host", "--diff", ""], "the target is empty"),
     ] {

@@ -255,8 +255,13 @@ fn targets_order_and_mistakes() {
     _ = std::fs::remove_dir_all(host.root().join("proc/30/ns"));
     let status = "Name:\tx\nState:\tS (sleeping)\nPid:\t30\nPPid:\t1\nNSpid:\t30\t1\nVmSize:\t1 kB\n";
     host.file("proc/30/status", status);
+    host.docker(&"e".repeat(64), r#"{"Name":"/ended","State":{"Running":false,"Pid":0},"Config":{}}"#);
     for (arguments, message) in [
-        (&["nobody"][..], "no process or running container 'nobody'"),
+        (
+            &["ended"][..],
+            "container docker:ended does not run; type ctr-ps -l -a ended, or ctr-inspect ended",
+        ),
+        (&["nobody"], "no process or running container 'nobody'"),
         (&["1"], "process 1 is in no container"),
         (&["2"], "process 2 is a thread of the kernel, which is in no container"),
         (&["30"], "unknown whether process 30 is in a container: it has a pid namespace of its own"),

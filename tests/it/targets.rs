@@ -28,7 +28,7 @@ bare=$found
 "#;
 
 /// Runs a script on a host made of files with `count` more processes. `$0` is the program.
-fn on_host(count: usize, script: &str) -> Command {
+pub fn on_host(count: usize, script: &str) -> Command {
     let mut command = program("unshare");
     let script = format!("{HOST}{script}");
     command.args(["-m", "-p", "-f", "--mount-proc", "sh", "-ec", &script]).arg(binary());
@@ -209,7 +209,7 @@ fn a_target_costs_one_record_more_for_each_container_in_the_store() {
 }
 
 /// Sets `$id` to the id of a Docker container without a control group, whose first process is that of `web`.
-const DOCKER: &str = r#"
+pub const DOCKER: &str = r#"
 rm -r /run/runc
 id=$(printf 'd0c%061d' "$web")
 tasks=/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby

@@ -68,6 +68,7 @@ impl<'a> Builder<'a> {
             .then(|| namespaces::read(world, subject, &self.host, &self.commands, &unknown));
         let report = Report {
             label: String::new(),
+            lacks: Vec::new(),
             is_of_host: subject.container.is_none(),
             identity: wants(Section::Identity)
                 .then(|| identity::read(world, subject, &self.commands, paused))

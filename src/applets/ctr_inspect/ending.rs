@@ -10,9 +10,12 @@ use super::identity::Identity;
 use super::limits::{HOUR, Kill, LOG};
 use super::show::short_path;
 use super::unknown::Unknowns;
-use crate::container::details::{Details, Ending};
+use crate::container::details::{Details, Ending, KILLED};
 use crate::container::epoch;
 use crate::proc::clock::ago;
+
+/// In seconds. Both times are in whole seconds.
+const AT_ONCE: u64 = 2;
 
 #[derive(Debug)]
 pub(super) struct Lack {
@@ -30,9 +33,6 @@ pub(super) struct Lack {
     is_log_known: bool,
 }
 
-/// SIGKILL: what the kernel sends, but also `docker stop` after its timeout.
-const KILLED: i64 = 137;
-
 impl Lack {
     /// None if nothing says that a process was killed.
     pub(super) fn read(details: &Details, unknown: &Unknowns) -> Option<Lack> {
@@ -44,8 +44,6 @@ impl Lack {
     }
 
     fn judge(engine: &'static str, ending: &Ending, kills: Option<Vec<Kill>>) -> Option<Lack> {
-        /// Both times are in whole seconds.
-        const AT_ONCE: u64 = 2;
         /// The clock of the log drifts.
         const SLACK: i64 = 5;
         let is_log_known = kills.is_some();
@@ -100,7 +98,9 @@ impl Lack {
         let code = self.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
         let when = match self.before {
             _ if self.is_at_end => format!(", as the container ended{code}"),
-            Some(seconds) => format!(", {} before the container ended{code}", ago(seconds)),
+            Some(seconds) if seconds <= AT_ONCE => format!(", shortly before the container ended{code}"),
+            // The clock of the log drifts.
+            Some(seconds) => format!(", about {} before the container ended{code}", ago(seconds)),
             None => String::new(),
         };
         format!("{} (pid {}) was killed for lack of memory{by}{when}", kill.comm, kill.pid)
@@ -174,9 +174,9 @@ mod tests {
     #[test]
     fn a_kill_before_the_end_is_told_with_its_time() {
         for (code, at, when, severity) in [
-            (137, 280, "12m", Severity::Medium),
-            (137, 997, "3s", Severity::High),
-            (5, 1000, "0s", Severity::High),
+            (137, 280, "about 12m", Severity::Medium),
+            (137, 997, "about 3s", Severity::High),
+            (5, 1000, "shortly", Severity::High),
         ] {
             let found = judged(code, true, Some(vec![kill(6, -100), kill(7, at)]), 3000);
             let text = format!(

@@ -42,6 +42,8 @@ pub(super) struct Identity {
     pub exit_code: Option<i64>,
     /// Was a process of it killed for lack of memory, the first one or another?
     pub oom_killed: Option<bool>,
+    /// Did somebody ask its runtime to stop or to kill it?
+    pub stopped_by_user: Option<bool>,
     pub finished: Option<String>,
     /// Why it could not be started.
     pub error: Option<String>,
@@ -128,6 +130,7 @@ pub(super) fn of_stopped(world: &World<'_>, details: &Details, unknown: &Unknown
         started: started.map(rfc3339),
         exit_code: ending.exit_code,
         oom_killed: ending.oom_killed,
+        stopped_by_user: ending.stopped_by_user,
         finished: finished.map(rfc3339),
         error: ending.error.clone(),
         ..of_container(world, &details.container)

@@ -4,7 +4,7 @@
 //! TARGET is a container as ctr-ps(1) and nsenter(1) take it: NAME, `RUNTIME:NAME`, the beginning of an id,
 //! `NAMESPACE/POD`, `compose:PROJECT/SERVICE`; or `CONTAINER@CPID` or a PID. For a PID the report is that of its
 //! container, with the namespaces, privileges and files of that very process; it can also be a process of the host. For a
-//! pod (without its pause process) or a service all its containers are shown. `host` is the host's first process, unless a container has that name. If a
+//! pod (without its pause process) or a service all its containers are shown. `host` is the host's first process, unless a container, running or not, has that name; `1` always is. If a
 //! target does not exist, the others are shown.
 //!
 //! # Sections
@@ -35,11 +35,12 @@
 //! namespace, with the process that holds each, which can be outside of the container (Docker's name server);
 //! published ports and who listens on them inside. Of a container with the host's network only the sockets of its own
 //! processes are listed. Published ports are known of Docker and Podman, and of
-//! others where the CNI plugin portmap publishes them.
+//! others where the CNI plugin portmap publishes them. A container without own ones that uses the network of another one, such
+//! as a container in a pod of Podman, has those of that one.
 //!
 //! `processes`: the tree of processes; how many are zombies; what the first process does with signals. The columns of the
 //! tree are: the PID; the PID inside, if that is another one; the state, as ps(1) has it; the command, which begins with
-//! `(exec)` or `(ns)` for a process that entered from outside, and with `[80 of 100 open files]` for one near that limit. The kernel drops a signal for the first process of a pid namespace if the process does
+//! `(exec)` or `(ns)` for a process that entered from outside, and with `[80 of 100 open files]` for one near that limit. A line that is cut ends in `+`. The kernel drops a signal for the first process of a pid namespace if the process does
 //! not handle it (pid_namespaces(7)): `dropped`. `handled` means that the program gets the signal, not that it ends.
 //!
 //! What the caller's rights or the kernel withhold is listed as `unknown`, with the reason. It is never shown as 0.
@@ -58,16 +59,18 @@
 //!
 //! A container that does not run is found by the same names, if state files have it: of Docker, Podman, containerd's CRI,
 //! CRI-O and LXC. Its report has the identity with
-//! `exit_code`, `oom_killed` and `finished`, the layers of its root file system, and the ports that it would publish.
-//! A running container with the same name wins. `oom_killed`, in text `OOM` in place of `exited`, is
+//! `exit_code`, `oom_killed`, `stopped_by_user` and `finished`, the layers of its root file system, and the ports that it would publish.
+//! It has no namespaces, limits, privileges and processes.
+//! A running container with the same name wins. `stopped_by_user`, in text `stopped by a user`, is what Docker and Podman note: somebody asked to stop or to kill it.
+//! `oom_killed`, in text `OOM` in place of `exited` if the exit status is 137, is
 //! what its runtime notes: a kill for lack of memory of any process. The finding oom-kill says which process it was and when, by the
 //! kernel's log, which also has kills that the runtime does not note. Whether that was the first process is not known; if the kill is
 //! within two seconds of the end and the exit status is 137, it probably was.
 //!
 //! # Comparison
 //!
-//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host` (the host's
-//! first process). PIDs, ids, counters, times and routes are not compared. Of interfaces the addresses are, without those of
+//! `--diff OTHER` shows only what differs between the target and OTHER, which is another target or `host`. As OTHER
+//! that is always the host's first process; a container with that name is `RUNTIME:host`. PIDs, ids, counters, times and routes are not compared. Of interfaces the addresses are, without those of
 //! the link alone; of sockets those on which processes inside listen, as `tcp *:80`; published ports as `*:8080->80/tcp`,
 //! with `(nothing listens)` if no process inside does; of deleted files the paths. Both targets must run. If two
 //! lists differ, the text shows what only one of them has. `none` is no value, such as no limit, or an empty list; `-` is
@@ -205,7 +208,7 @@ use finding::{Finding, Severity};
 pub(crate) use findings::Rule;
 use report::{Report, Section};
 use show::Page;
-use targets::{Found, HOST, find, host};
+use targets::{FIRST, Found, HOST, find, host, world};
 
 #[derive(Default)]
 struct Request {
@@ -276,7 +279,7 @@ static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             None,
             "diff",
-            "show only what differs between the target and this one; 'host' is the host",
+            "show only what differs between the target and this one; 'host' is always the host",
             Effect::Required(diff_with),
         )
         .takes("target")
@@ -371,26 +374,6 @@ fn inspect(
     Ok(status)
 }
 
-/// A target that few processes do not explain is sought among all.
-fn world<'a>(
-    proc: &'a ProcRoot,
-    files: &'a Files,
-    words: &[OsString],
-    request: &Request,
-) -> Result<World<'a>> {
-    let first = |word: &OsString| if word == HOST { OsString::from("1") } else { word.clone() };
-    let words: Vec<OsString> = words.iter().chain(&request.diff).map(first).collect();
-    if request.root.is_none() {
-        if let Some(few) = few::few(proc, files, &words, &request.sections) {
-            let world = World::new(proc, files, Some(few))?;
-            if words.iter().all(|word| world.find(word).is_ok()) {
-                return Ok(world);
-            }
-        }
-    }
-    World::new(proc, files, None)
-}
-
 fn section(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
     let list = list.to_string_lossy();
     let mut words = list.split(',').filter(|word| !word.is_empty()).peekable();
@@ -443,7 +426,7 @@ fn differences(
     };
     let one = |word: &OsStr| -> Result<Subject> {
         world.hint_at_container(word);
-        let found = world.find(word).or_else(|error| host(world, word).ok_or(error));
+        let found = world.find(word).or_else(|error| host(world, word, &error).ok_or(error));
         let (found, notes) = found.map_err(|error| stopped::not_compared(world, word).unwrap_or(error))?;
         notes.iter().for_each(|note| warn(call.name, note));
         match found[..] {
@@ -452,7 +435,7 @@ fn differences(
         }
     };
     let is_host = other == HOST;
-    let (a, b) = (one(word)?, one(if is_host { OsStr::new("1") } else { other })?);
+    let (a, b) = (one(word)?, one(if is_host { OsStr::new(FIRST) } else { other })?);
     let builder = Builder::new(world, &request.sections, &[a, b]);
     let report = |subject: Subject| {
         builder.report(subject).ok_or_else(|| anyhow!("process {} has ended", subject.pid))

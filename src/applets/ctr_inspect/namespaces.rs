@@ -184,9 +184,16 @@ pub(super) fn namespace(
     })
 }
 
-/// The other containers whose first process is in this namespace.
 fn others_in(world: &World<'_>, subject: Subject, kind: Kind, inode: u64) -> Vec<String> {
-    let (mut labels, link, mut buffer) = (Vec::new(), kind.link(), [0; 64]);
+    let others = sharing(world, subject, kind, inode).into_iter();
+    let mut labels: Vec<String> = others.map(|number| world.containers[number].label.clone()).collect();
+    order::sort(&mut labels);
+    labels
+}
+
+/// The other containers whose first process is in this namespace.
+pub(super) fn sharing(world: &World<'_>, subject: Subject, kind: Kind, inode: u64) -> Vec<usize> {
+    let (mut numbers, link, mut buffer) = (Vec::new(), kind.link(), [0; 64]);
     for (number, known) in world.containers.iter().enumerate() {
         let related =
             subject.container.is_some_and(|own| world.is_within(own, number) || world.is_within(number, own));
@@ -195,11 +202,10 @@ fn others_in(world: &World<'_>, subject: Subject, kind: Kind, inode: u64) -> Vec
         }
         let found = world.links.link(Pid::from_raw(known.chief()), &link, &mut buffer);
         if found.is_ok_and(|text| parse_link(text) == Some(inode)) {
-            labels.push(known.label.clone());
+            numbers.push(number);
         }
     }
-    order::sort(&mut labels);
-    labels
+    numbers
 }
 
 /// The user namespace that owns a namespace (for a user namespace: itself), and the user who created it.

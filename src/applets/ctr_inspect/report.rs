@@ -95,6 +95,9 @@ pub(super) struct Report {
     /// Is it about a process of the host?
     #[serde(skip)]
     pub is_of_host: bool,
+    /// The sections that are asked for and that a container without processes does not have.
+    #[serde(skip)]
+    pub lacks: Vec<&'static str>,
     pub identity: Option<Identity>,
     pub namespaces: Option<Namespaces>,
     pub limits: Option<Limits>,

@@ -46,7 +46,11 @@ pub(super) fn find(world: &World<'_>, word: &str) -> Option<anyhow::Result<Detai
 
 /// The error for a word of `--diff`, if it means a container without processes: most that is compared, only those have.
 pub(super) fn not_compared(world: &World<'_>, word: &OsStr) -> Option<anyhow::Error> {
-    let label = find(world, word.to_str()?)?.ok()?.container.label();
+    let details = match find(world, word.to_str()?)? {
+        Ok(details) => details,
+        Err(error) => return Some(error),
+    };
+    let label = details.container.label();
     let shown = text::escape(label.as_bytes());
     let hint = "--diff compares running ones ('ctr-ps -l -a' lists all)";
     Some(anyhow::anyhow!("container '{shown}' does not run: {hint}"))
@@ -63,6 +67,7 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
     let findings = lack.iter().map(|lack| lack.finding(&identity));
     let findings = findings.chain(findings::of_unknown(&unknown, &undecided)).collect();
     Report {
+        lacks: LACKING.into_iter().filter(|section| wants(*section)).map(Section::name).collect(),
         identity: wants(Section::Identity).then_some(identity),
         files: wants(Section::Files).then(|| files(details)),
         network: wants(Section::Network).then(|| Network {
@@ -75,6 +80,9 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
         ..Report::default()
     }
 }
+
+/// What only processes have.
+const LACKING: [Section; 4] = [Section::Namespaces, Section::Limits, Section::Privileges, Section::Processes];
 
 fn files(details: &Details) -> Files {
     let layers = &details.layers;

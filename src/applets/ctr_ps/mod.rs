@@ -24,7 +24,7 @@
 //!
 //! `-l -a` also lists containers that do not run, if state files have them: those of Docker, Podman, Kubernetes (containerd,
 //! CRI-O) and LXC. STATUS is then `created` (also if the start failed: EXIT has the status), `exited` with the exit status in
-//! parentheses, `restarting`, or `stopped` if the state files do not say how it ended. `OOM` is in place of `exited` if the
+//! parentheses, `restarting`, or `stopped` if the state files do not say how it ended. `OOM (137)` is in place of `exited (137)` if the
 //! runtime notes a kill for lack of memory, of any process; ctr-inspect(1) compares that with the kernel's log. Of other runtimes nothing is left when a container ends. `--status exited`
 //! implies `-a`. If `-c` names two containers, one that runs wins. Podman keeps this in its database, whose text is searched
 //! for it: labels and images that are nowhere else are unknown.

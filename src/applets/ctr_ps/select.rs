@@ -146,7 +146,7 @@ impl Filter {
                         }
                     }
                     Err(error) => {
-                        let known = habit(selection, word).or_else(|| not_running(&all, records, word));
+                        let known = habit(selection, word).or_else(|| records.not_running(&all, word));
                         return Err(known.unwrap_or(error));
                     }
                 }
@@ -264,21 +264,6 @@ fn habit(selection: &Selection, word: &str) -> Option<anyhow::Error> {
     let next = selection.operands.get(at + 1).map(String::as_str);
     let instead = of_word(word, next)?;
     Some(anyhow!("no container '{}'; type {instead}", text::escape(word.as_bytes())))
-}
-
-/// The error for a container that has state files, and does not run.
-fn not_running(all: &[Rc<Container>], records: &Records<'_>, word: &str) -> Option<anyhow::Error> {
-    // A path is not a name: a group of that path is no container's.
-    if word.starts_with('/') {
-        return None;
-    }
-    let runs = |container: &Container| all.iter().any(|one| one.key() == container.key());
-    let ended = records.all().filter(|record| record.ending.is_some() && !runs(&record.container));
-    let ended: Vec<Rc<Container>> = ended.map(|record| Rc::new(record.container.clone())).collect();
-    let found = matching(&ended, word).into_iter().next()?;
-    let (label, word) = (found.label(), text::escape(word.as_bytes()));
-    let label = text::escape(label.as_bytes());
-    Some(anyhow!("container {label} does not run; type ctr-ps -l -a {word}, or ctr-inspect {word}"))
 }
 
 /// No container has the name: the error suggests one that has nearly the name.

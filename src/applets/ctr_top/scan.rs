@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::controller::CONTROLLERS;
+use crate::container::records::Records;
 use crate::container::target::{self, Target};
 use crate::container::unknown::can_be_in_container;
 use crate::container::{Container, Files, each_process, group_of, matching, near};
@@ -147,6 +148,7 @@ impl Seen {
 
 struct Scanning<'a> {
     proc: &'a ProcRoot,
+    files: &'a Files,
     wanted: &'a Wanted<'a>,
     all: Vec<Seen>,
     by_key: HashMap<String, usize>,
@@ -161,6 +163,7 @@ impl<'a> Scanning<'a> {
         let at = Kind::ALL.iter().position(|kind| *kind == Kind::Net);
         let mut scanning = Scanning {
             proc,
+            files,
             wanted,
             all: Vec::new(),
             by_key: HashMap::default(),
@@ -353,9 +356,11 @@ impl<'a> Scanning<'a> {
         let found = match matching::group(&found, &word) {
             Some(group) => group,
             None => {
-                vec![matching::one(&found, &word).map_err(|error| match near::instead(&all, &word) {
-                    Some(instead) if found.is_empty() => anyhow!("no container '{shown}'; {instead}"),
-                    _ => error,
+                let ended = || Records::new(self.files).not_running(&all, &word);
+                let near = || Some(anyhow!("no container '{shown}'; {}", near::instead(&all, &word)?));
+                vec![matching::one(&found, &word).map_err(|error| match found.is_empty() {
+                    true => ended().or_else(near).unwrap_or(error),
+                    false => error,
                 })?]
             }
         };

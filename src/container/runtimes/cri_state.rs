@@ -226,6 +226,7 @@ fn ending(status: Status) -> Ending {
         restarts: false,
         exit_code: finished.as_ref().map(|_| status.exit_code),
         oom_killed: finished.as_ref().map(|_| error == "OOMKilled"),
+        stopped_by_user: None,
         started: time(status.started),
         finished,
         error: Some(error).filter(|error| !error.is_empty()),

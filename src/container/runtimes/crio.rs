@@ -131,6 +131,7 @@ fn ending(end: End) -> Ending {
         restarts: false,
         exit_code: end.exit_code.filter(|_| has_ended),
         oom_killed: has_ended.then_some(end.oom_killed),
+        stopped_by_user: None,
         started: time(&end.started),
         finished: time(&end.finished),
         error: Some(end.error).filter(|error| !error.is_empty()),

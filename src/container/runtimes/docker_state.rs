@@ -13,6 +13,8 @@ use crate::container::{Files, has_come, seconds};
 struct Config {
     #[serde(rename = "State", default)]
     state: State,
+    #[serde(rename = "HasBeenManuallyStopped", default)]
+    stopped_by_user: Option<bool>,
     #[serde(rename = "NetworkSettings", default)]
     network: Option<Network>,
     #[serde(rename = "Driver", default)]
@@ -129,7 +131,7 @@ pub(super) fn read(files: &Files, directory: &str, id: &str, with_layers: bool) 
     let command = std::iter::once(config.path).filter(|path| !path.is_empty());
     let exposed = config.of_image.and_then(|image| image.exposed).unwrap_or_default();
     Some(Rest {
-        ending: ending(config.state),
+        ending: ending(config.state, config.stopped_by_user),
         layers: Layers { driver: config.driver, ..layers },
         ports: listed(ports.unwrap_or_default()),
         uses: Uses {
@@ -193,7 +195,7 @@ pub(super) fn with_layer(files: &Files, root: &str, layer: &str) -> Vec<(String,
     of_image.map(|id| (id, false)).collect()
 }
 
-fn ending(state: State) -> Ending {
+fn ending(state: State, stopped_by_user: Option<bool>) -> Ending {
     let time = |text: &str| seconds(text).filter(|_| has_come(text));
     let was_started = has_come(&state.started);
     let runs = state.running && !state.restarting;
@@ -203,6 +205,7 @@ fn ending(state: State) -> Ending {
         restarts: state.restarting,
         exit_code: (!runs && (ended || state.exit_code != 0)).then_some(state.exit_code),
         oom_killed: ended.then_some(state.oom_killed),
+        stopped_by_user: stopped_by_user.filter(|_| ended),
         finished: time(&state.finished).filter(|_| !runs),
         error: Some(state.error).filter(|error| !error.is_empty()),
         started: time(&state.started),
@@ -275,11 +278,11 @@ mod tests {
             exit_code,
             ..State::default()
         };
-        assert_eq!(ending(state(never, 0)), Ending::default());
-        assert_eq!(ending(state(never, 127)).exit_code, Some(127));
-        let ended = ending(state("2024-01-01T00:00:00.5Z", 0));
+        assert_eq!(ending(state(never, 0), Some(true)), Ending::default());
+        assert_eq!(ending(state(never, 127), None).exit_code, Some(127));
+        let ended = ending(state("2024-01-01T00:00:00.5Z", 0), None);
         assert_eq!((ended.exit_code, ended.oom_killed, ended.finished), (Some(0), Some(false), None));
-        let odd = ending(state("2024-13-45T00:00:00Z", 3));
+        let odd = ending(state("2024-13-45T00:00:00Z", 3), None);
         assert_eq!((odd.status(), odd.exit_code, odd.started), ("exited", Some(3), None));
     }
 }

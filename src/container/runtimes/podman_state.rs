@@ -23,6 +23,8 @@ struct State {
     exit_code: i64,
     #[serde(rename = "oomKilled", default)]
     oom_killed: bool,
+    #[serde(rename = "stoppedByUser", default)]
+    stopped_by_user: bool,
     /// By the name of the network.
     #[serde(rename = "networkStatus", default)]
     networks: Option<BTreeMap<String, NetworkStatus>>,
@@ -204,6 +206,7 @@ pub(super) fn ending(database: &[u8], id: &str) -> Ending {
         // A user can write any number.
         exit_code: has_ended.then_some(last.exit_code).filter(|code| (-1..=255).contains(code)),
         oom_killed: has_ended.then_some(last.oom_killed),
+        stopped_by_user: has_ended.then_some(last.stopped_by_user),
         started: time(&last.started),
         finished: time(&last.finished),
         error: None,

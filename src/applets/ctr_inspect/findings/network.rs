@@ -29,7 +29,7 @@ impl Judge<'_> {
         }
         let port = one.port.unwrap_or_default();
         let what = match &one.listener {
-            None => format!("nothing listens on port {port} in the container"),
+            None => format!("nothing listens on port {port} in its network namespace"),
             Some(listener) => format!("the program listens on {} only", listener.address),
         };
         let text = format!("{} is published, but {what}", one.shown());

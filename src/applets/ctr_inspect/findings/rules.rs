@@ -257,8 +257,8 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         id: "published-not-listening",
         severity: "medium",
-        when: "a port is published, the container is older than 10 seconds, and no program in it listens where the \
-               connections go",
+        when: "a port is published, the container is older than 10 seconds, and no program in its network namespace \
+               listens where the connections go",
         why: "connections to the published port are refused or reset",
         remedy: "let the program listen on all addresses (0.0.0.0 or ::) and on this port, or publish another port",
         needs: &["network.listening"],

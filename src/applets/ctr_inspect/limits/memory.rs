@@ -85,14 +85,19 @@ pub(in crate::applets::ctr_inspect) struct Kill {
     pub at: Option<i64>,
 }
 
+/// In seconds since 1970. With fractions, as else the time of the same kill would be another one from call to call.
+fn at(now: Duration, ago: Duration) -> Option<i64> {
+    i64::try_from(now.checked_sub(ago)?.as_secs()).ok()
+}
+
 impl Kill {
     /// The log counts from boot.
     fn of_log(kill: kills::Kill) -> Kill {
         let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
-        let now = now.ok().and_then(|now| u64::try_from(now.tv_sec()).ok()).unwrap_or(0);
-        let ago = now.saturating_sub(kill.usec / 1_000_000);
+        let ago =
+            now.map(Duration::from).unwrap_or_default().saturating_sub(Duration::from_micros(kill.usec));
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
-        let at = since.and_then(|since| i64::try_from(since.as_secs().checked_sub(ago)?).ok());
+        let at = since.and_then(|since| at(since, ago));
         Kill {
             time: at.map(rfc3339),
             pid: kill.pid,
@@ -100,7 +105,7 @@ impl Kill {
             rss: kill.rss,
             limit_by: kill.limit.map(|path| text::utf8(&path).into_owned()),
             victim: text::utf8(&kill.victim).into_owned(),
-            ago,
+            ago: ago.as_secs(),
             at,
         }
     }
@@ -336,6 +341,16 @@ fn events(place: &Place) -> Events {
 mod tests {
     use super::*;
     use crate::container::Runtime;
+
+    /// The clocks run on between two reports of the same kill, and a second begins on the one before it does on the other.
+    #[test]
+    fn the_time_of_a_kill_does_not_depend_on_when_it_is_asked_for() {
+        let (boot, kill) = (Duration::from_millis(1_000_000_700), Duration::from_millis(5_400));
+        for later in (0..3_000).step_by(100).map(Duration::from_millis) {
+            let now = kill + later;
+            assert_eq!(at(boot + now, now.saturating_sub(kill)), Some(1_000_006), "{later:?}");
+        }
+    }
 
     #[test]
     fn kills_of_others_in_a_shared_group_are_not_the_containers() {

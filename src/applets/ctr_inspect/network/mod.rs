@@ -90,7 +90,7 @@ pub(super) fn read(sources: &Sources<'_>, subject: Subject, namespace: Option<&N
     // Of a namespace that cannot be entered, the state files still say what is published.
     let unread = || Network {
         own: namespace.and_then(|one| one.own),
-        published: Some(published::read(sources, subject, None)),
+        published: Some(published::read(sources, (subject, namespace), None)),
         is_hosts,
         ..Network::default()
     };
@@ -124,7 +124,7 @@ pub(super) fn read(sources: &Sources<'_>, subject: Subject, namespace: Option<&N
         Some(all)
     });
     let listening = sockets.map(|all| listening::owned(sources, subject, all, is_hosts == Some(true)));
-    let published = published::read(sources, subject, listening.as_deref());
+    let published = published::read(sources, (subject, namespace), listening.as_deref());
     let routes =
         routes.map(|routes| routes.iter().map(|route| shown_route(route, found.as_deref())).collect());
     Network {

@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::Sources;
 use super::listening::Listening;
+use crate::applets::ctr_inspect::namespaces::{Namespace, sharing};
 use crate::container::details::Port;
 use crate::container::stopped::Stores;
 use crate::container::world::Subject;
 use crate::container::{Runtime, cni, proxies};
 use crate::order;
+use crate::proc::ns::Kind;
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 pub(in crate::applets::ctr_inspect) struct Published {
@@ -87,18 +89,35 @@ impl Published {
     }
 }
 
-/// Without `listening` nobody knows whether something listens.
+/// Those of the container; without any, those of another one with the same network, such as the first one of a pod. Without
+/// `listening` nobody knows whether something listens.
 pub(super) fn read(
     sources: &Sources<'_>,
-    subject: Subject,
+    (subject, namespace): (Subject, Option<&Namespace>),
     listening: Option<&[Listening]>,
 ) -> Vec<Published> {
-    let Some(number) = subject.container else { return Vec::new() };
+    let Some(own) = subject.container else { return Vec::new() };
+    let world = sources.world;
+    let inode = namespace.filter(|one| one.host == Some(false)).and_then(|one| one.inode);
+    let others = inode.into_iter().flat_map(|inode| sharing(world, subject, Kind::Net, inode));
+    let stores = Stores::new(world.files);
+    let all = std::iter::once(own).chain(others);
+    all.map(|number| of_container(sources, &stores, number, listening))
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
+fn of_container(
+    sources: &Sources<'_>,
+    stores: &Stores<'_>,
+    number: usize,
+    listening: Option<&[Listening]>,
+) -> Vec<Published> {
     let container = &sources.world.containers[number].container;
     if container.outer.is_some() {
         return Vec::new();
     }
-    let mut ports = Stores::new(sources.world.files).published(container);
+    let mut ports = stores.published(container);
     let uses_cni =
         matches!(container.runtime, Runtime::K8s | Runtime::Nerdctl | Runtime::Podman | Runtime::Containerd);
     if ports.is_empty() && uses_cni {

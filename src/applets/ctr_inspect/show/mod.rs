@@ -33,6 +33,10 @@ impl Page<'_> {
     pub(super) fn report(&mut self, report: &Report, all: bool) {
         self.heading(report);
         self.findings(report, all, false);
+        if let Some((last, others)) = report.lacks.split_last() {
+            let others = if others.is_empty() { String::new() } else { format!("{} or ", others.join(", ")) };
+            self.sentence("", &format!("it does not run: it has no {others}{last} now"));
+        }
         if let Some(namespaces) = &report.namespaces {
             self.namespaces(namespaces);
         }
@@ -117,6 +121,7 @@ impl Page<'_> {
         let since = if identity.finished.is_some() { " ago" } else { "" };
         let age = identity.age.map(|age| format!(" {}{since}", ago(age))).unwrap_or_default();
         parts.push(ended(identity.status, identity.exit_code, identity.oom_killed) + &age);
+        parts.extend((identity.stopped_by_user == Some(true)).then(|| "stopped by a user".to_owned()));
         let inside = identity.cpid.filter(|cpid| Some(*cpid) != identity.pid);
         let inside = inside.map(|cpid| format!(" ({cpid} inside)")).unwrap_or_default();
         parts.extend(identity.pid.map(|pid| format!("pid {pid}{inside}")));
@@ -131,13 +136,13 @@ impl Page<'_> {
         if let Some(command) = &identity.command {
             let room = self.columns.saturating_sub(LABEL);
             let command = text::escape(command.as_bytes());
-            let cut = text::cut(&command, room).to_owned();
+            let cut = text::cut_with_mark(&command, room).into_owned();
             self.line("command", &[cut]);
         }
         if let Some(target) = identity.target_pid.filter(|pid| Some(*pid) != identity.pid) {
             let command = identity.target_command.as_deref().unwrap_or_default();
             let words = format!("{target} {}", text::escape(command.as_bytes()));
-            let cut = text::cut(&words, self.columns.saturating_sub(LABEL)).to_owned();
+            let cut = text::cut_with_mark(&words, self.columns.saturating_sub(LABEL)).into_owned();
             self.line("process", &[cut]);
             self.sentence("", "its namespaces, privileges and files are shown");
         }

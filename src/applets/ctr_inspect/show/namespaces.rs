@@ -55,7 +55,7 @@ impl Page<'_> {
         for foreign in found.foreign.iter().flatten() {
             let command = foreign.command.clone().unwrap_or_default();
             let line = format!("{} {}", foreign.pid, text::escape(command.as_bytes()));
-            let line = text::cut(&line, self.columns.saturating_sub(LABEL)).to_owned();
+            let line = text::cut_with_mark(&line, self.columns.saturating_sub(LABEL)).into_owned();
             self.line("  entered", &[line]);
         }
     }

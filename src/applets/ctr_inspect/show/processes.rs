@@ -89,7 +89,7 @@ impl Page<'_> {
                 "  ".repeat(process.depth.min(10)),
                 text::escape(command.as_bytes())
             );
-            self.out.push(text::cut(&line, self.columns).as_bytes());
+            self.out.push(text::cut_with_mark(&line, self.columns).as_bytes());
             self.out.push(b"\n");
         }
         if processes.list.len() > most {

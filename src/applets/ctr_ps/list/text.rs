@@ -140,7 +140,7 @@ mod tests {
         let ending = |code, oom| Ending { exit_code: Some(code), oom_killed: Some(oom), ..Ending::default() };
         assert_eq!(ended(Status::Exited, Some(&ending(137, true))), "OOM (137)");
         assert_eq!(ended(Status::Exited, Some(&ending(0, false))), "exited (0)");
-        assert_eq!(ended(Status::Exited, Some(&ending(0, true))), "OOM (0)");
+        assert_eq!(ended(Status::Exited, Some(&ending(0, true))), "exited (0)");
         assert_eq!(ended(Status::Stopped, None), "stopped");
         assert_eq!(ended(Status::Created, Some(&ending(128, false))), "created");
         let restarts = Ending { restarts: true, ..ending(2, true) };
