@@ -198,10 +198,10 @@ fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) -> Option<String>
     let of_pod =
         if path.starts_with("pod") { pod_uid(&format!("/kubepods/{path}")) } else { pod_uid(&whole) };
     if let (true, Some(uid)) = (entry.answers.is_empty(), of_pod) {
-        let owners = finder.in_pod(&uid).into_iter();
-        let answers =
-            owners.map(|owner| Answer::new(owner, Role::Member, By::State, "control group of its pod"));
-        entry.answers.extend(answers);
+        for owner in finder.in_pod(&uid) {
+            let by = if finder.may_have_group(&owner, slice) { By::State } else { By::Claim };
+            entry.answers.push(Answer::new(owner, Role::Member, by, "control group of its pod"));
+        }
     }
     // The names of volumes and layers look like ids.
     let claim = claim.filter(|_| !finder.is_below_directory(Path::new(&whole)));
