@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::runtimes::{directory_of_docker, docker_configs};
+use super::runtimes::{docker_configs, docker_states};
 use super::{Container, Files, Runtime};
 
 /// The parts of the OCI `config.json`.
@@ -13,16 +13,6 @@ use super::{Container, Files, Runtime};
 struct Spec {
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    mounts: Option<Vec<Mount>>,
-}
-
-#[derive(Deserialize)]
-struct Mount {
-    #[serde(default)]
-    destination: String,
-    #[serde(default)]
-    source: Option<String>,
 }
 
 /// The parts of Docker's `config.v2.json`.
@@ -48,8 +38,9 @@ pub(crate) fn stop_signal(files: &Files, container: &Container) -> Option<String
     };
     match container.runtime {
         Runtime::Docker | Runtime::K8s | Runtime::Podman | Runtime::Nerdctl | Runtime::Ecs => {
-            let of_spec = |path: &String| signal_of_spec(&files, &files.json::<Spec>(path)?, &container.id);
-            configs(&files, container).iter().find_map(of_spec).or_else(|| Some(TERM.to_owned()))
+            let annotated = configs(&files, container).iter().find_map(|path| signal_of_spec(&files, path));
+            let signal = annotated.or_else(|| signal_of_dockerd(&files, container));
+            signal.or_else(|| Some(TERM.to_owned()))
         }
         Runtime::Runc | Runtime::Crun | Runtime::Youki | Runtime::Containerd => Some(TERM.to_owned()),
         Runtime::Lxc | Runtime::Lxd | Runtime::Incus => Some("PWR".to_owned()),
@@ -70,15 +61,15 @@ pub(crate) fn runtime_config<T: DeserializeOwned>(files: &Files, container: &Con
     configs(&files, container).iter().find_map(|path| files.json(path))
 }
 
-fn signal_of_spec(files: &Files, spec: &Spec, id: &str) -> Option<String> {
-    let annotated =
-        spec.annotations.as_ref().and_then(|all| all.get("org.opencontainers.image.stopSignal").cloned());
-    annotated.or_else(|| {
-        // dockerd mounts files from the directory with its own state of the container.
-        let mut mounts = spec.mounts.iter().flatten();
-        let directory =
-            mounts.find_map(|mount| directory_of_docker(&mount.destination, mount.source.as_ref()?))?;
-        let state = files.json::<State>(&format!("{directory}/{id}/config.v2.json"))?;
-        state.config?.stop_signal.filter(|signal| !signal.is_empty())
-    })
+fn signal_of_spec(files: &Files, path: &str) -> Option<String> {
+    files.json::<Spec>(path)?.annotations?.remove("org.opencontainers.image.stopSignal")
+}
+
+fn signal_of_dockerd(files: &Files, container: &Container) -> Option<String> {
+    if container.engine != Runtime::Docker.name() {
+        return None;
+    }
+    let of_state = |path: &String| files.json::<State>(path)?.config?.stop_signal;
+    let signal = docker_states(files, container).iter().find_map(of_state);
+    signal.filter(|signal| !signal.is_empty())
 }

@@ -73,6 +73,7 @@ mod lsns_kept;
 mod lsns_proc;
 mod lsns_usage;
 mod monitors;
+mod mounted_files;
 mod multicall;
 mod mutated;
 mod new_tty;

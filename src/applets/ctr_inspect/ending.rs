@@ -35,24 +35,35 @@ pub(super) struct Lack {
 
 impl Lack {
     /// None if nothing says that a process was killed.
-    pub(super) fn read(details: &Details, unknown: &Unknowns) -> Option<Lack> {
+    pub(super) fn read(details: &Details, identity: &Identity, unknown: &Unknowns) -> Option<Lack> {
         let is_noted = |ending: &&Ending| ending.oom_killed == Some(true);
         let ending = details.ending.as_ref();
         let ending = ending.filter(|one| is_noted(one) || one.exit_code == Some(KILLED))?;
         let kills = Kill::all_of(&details.container, unknown);
-        Lack::judge(details.container.engine, ending, kills)
+        Lack::judge(details.container.engine, ending, identity, kills)
     }
 
-    fn judge(engine: &'static str, ending: &Ending, kills: Option<Vec<Kill>>) -> Option<Lack> {
+    /// Of the times, only those count that `identity` has: others cannot be right.
+    fn judge(
+        engine: &'static str,
+        ending: &Ending,
+        identity: &Identity,
+        kills: Option<Vec<Kill>>,
+    ) -> Option<Lack> {
         /// The clock of the log drifts.
         const SLACK: i64 = 5;
-        let is_log_known = kills.is_some();
+        let mut is_log_known = kills.is_some();
         let mut kills = kills.unwrap_or_default();
         let time = |text: &Option<String>| text.as_deref().and_then(epoch);
-        let (started, finished) = (time(&ending.started), time(&ending.finished));
-        let of_last_run =
-            |kill: &Kill| started.is_none_or(|start| kill.at.is_some_and(|at| at >= start - SLACK));
-        kills.retain(of_last_run);
+        let (started, finished) = (time(&identity.started), time(&identity.finished));
+        let is_late =
+            |kill: &Kill| finished.zip(kill.at).is_some_and(|(end, at)| at.saturating_sub(SLACK) > end);
+        let is_early = |kill: &Kill| {
+            started.is_some_and(|start| kill.at.is_none_or(|at| at < start.saturating_sub(SLACK)))
+        };
+        // A late one is not of the last run, unless the clock drifted more.
+        is_log_known &= !kills.iter().any(is_late);
+        kills.retain(|kill| !is_early(kill) && !is_late(kill));
         let is_at_end =
             |kill: &Kill| finished.zip(kill.at).is_some_and(|(end, at)| end.abs_diff(at) <= AT_ONCE);
         let last = kills.iter().rposition(is_at_end).filter(|_| ending.exit_code == Some(KILLED));
@@ -65,8 +76,8 @@ impl Lack {
             return None;
         }
         let at = kill.as_ref().and_then(|kill| kill.at);
-        let before = finished.zip(at).and_then(|(end, at)| u64::try_from(end - at).ok());
-        let ran = finished.zip(started).and_then(|(end, start)| u64::try_from(end - start).ok());
+        let before = finished.zip(at).and_then(|(end, at)| u64::try_from(end.checked_sub(at)?).ok());
+        let ran = finished.zip(started).and_then(|(end, start)| u64::try_from(end.checked_sub(start)?).ok());
         let exit_code = ending.exit_code;
         Some(Lack { kill, before, is_at_end: last.is_some(), ran, exit_code, noted_by, is_log_known })
     }
@@ -147,12 +158,16 @@ mod tests {
             was_started: true,
             exit_code: Some(code),
             oom_killed: Some(is_noted),
-            started: Some("2001-09-09T01:46:40Z".to_owned()),
-            finished: Some("2001-09-09T02:03:20Z".to_owned()),
+            // What `identity` does not have.
+            started: Some("0000-01-01T00:00:00Z".to_owned()),
+            finished: Some("2099-01-01T00:00:00Z".to_owned()),
             ..Ending::default()
         };
-        let lack = Lack::judge("docker", &ending, kills)?;
-        let finding = lack.finding(&Identity { age: Some(age), ..Identity::default() });
+        let (started, finished) =
+            (Some("2001-09-09T01:46:40Z".to_owned()), Some("2001-09-09T02:03:20Z".to_owned()));
+        let identity = Identity { age: Some(age), started, finished, ..Identity::default() };
+        let lack = Lack::judge("docker", &ending, &identity, kills)?;
+        let finding = lack.finding(&identity);
         assert_eq!(finding.evidence.iter().any(|one| one.path == "identity.oom_killed"), is_noted);
         Some((finding.severity, finding.text))
     }
@@ -185,6 +200,15 @@ mod tests {
             );
             assert_eq!(found, Some((severity, text)));
         }
+    }
+
+    /// What can make a group with that name later is another container.
+    #[test]
+    fn a_kill_after_the_end_is_not_of_the_container() {
+        let late = || Some(vec![kill(7, 1006)]);
+        assert_eq!(judged(137, false, late(), 9), None);
+        let noted = "Docker notes that a process was killed for lack of memory".to_owned();
+        assert_eq!(judged(137, true, late(), 3000), Some((Severity::Medium, noted)));
     }
 
     /// Of a container that was started again the log has older kills.

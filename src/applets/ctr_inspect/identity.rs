@@ -107,16 +107,17 @@ fn now(world: &World<'_>) -> Option<i64> {
     i64::try_from(now.as_secs()).ok()
 }
 
-fn is_future(time: i64, now: Option<i64>) -> bool {
+/// A host without a clock counts from 1970.
+fn can_be(time: i64, now: Option<i64>) -> bool {
     const SLACK: i64 = 5;
-    now.is_some_and(|now| time > now.saturating_add(SLACK))
+    time >= 0 && now.is_none_or(|now| time <= now.saturating_add(SLACK))
 }
 
 /// A container that only state files have.
 pub(super) fn of_stopped(world: &World<'_>, details: &Details, unknown: &Unknowns) -> Identity {
     let ending = details.ending.clone().unwrap_or_default();
     let now = now(world);
-    let past = |time: &Option<String>| time.as_deref().and_then(epoch).filter(|time| !is_future(*time, now));
+    let past = |time: &Option<String>| time.as_deref().and_then(epoch).filter(|time| can_be(*time, now));
     let (started, finished) = (past(&ending.started), past(&ending.finished));
     let no_time = "its state file has no time of it that can be right";
     for (path, time) in [("identity.started", started), ("identity.finished", finished)] {
@@ -126,7 +127,7 @@ pub(super) fn of_stopped(world: &World<'_>, details: &Details, unknown: &Unknown
     }
     Identity {
         status: details.ending.as_ref().map_or("stopped", Ending::status),
-        age: now.zip(finished).map(|(now, ended)| u64::try_from(now - ended).unwrap_or(0)),
+        age: now.zip(finished).map(|(now, ended)| u64::try_from(now.saturating_sub(ended)).unwrap_or(0)),
         started: started.map(rfc3339),
         exit_code: ending.exit_code,
         oom_killed: ending.oom_killed,

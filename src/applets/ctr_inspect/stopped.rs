@@ -60,7 +60,7 @@ pub(super) fn report(world: &World<'_>, sections: &[Section], details: &Details)
     let wants = |section| sections.contains(&section);
     let unknown = Unknowns::of_stopped(world.proc);
     let identity = identity::of_stopped(world, details, &unknown);
-    let lack = Lack::read(details, &unknown);
+    let lack = Lack::read(details, &identity, &unknown);
     let is_undecided = ending::is_undecided(lack.as_ref(), &identity, &unknown);
     let undecided = if is_undecided { vec!["oom-kill"] } else { Vec::new() };
     let unknown = unknown.into_list();

@@ -34,8 +34,11 @@ struct Mount {
     source: String,
 }
 
+/// The beginning of the names of annotations of containerd's CRI plugin.
+pub(super) const CRI: &str = "io.kubernetes.cri.";
+
 /// Files that dockerd mounts into a container from the container's state directory.
-pub(super) const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
 
 /// The first mount on each path of [`FILES`].
 fn files_of_daemon<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Mount>>, D::Error> {
@@ -80,9 +83,15 @@ impl Spec {
         mounts.find(|mount| mount.destination == destination).map(|mount| mount.source.as_str())
     }
 
-    /// The directory of dockerd with all its containers, if dockerd made the container.
-    pub(super) fn directory_of_docker(&self) -> Option<&str> {
-        FILES.into_iter().find_map(|file| directory_of_docker(file, self.source(file)?))
+    /// The directory of dockerd with all its containers, if dockerd made the container with this id. One that uses the network
+    /// of another container has that one's files. But any file can be mounted there, such as one of a pod's user:
+    /// `is_dockers` tells whether a directory is known to be that of dockerd.
+    pub(super) fn directory_of_docker(&self, id: &str, is_dockers: impl Fn(&str) -> bool) -> Option<&str> {
+        let all = || FILES.into_iter().filter_map(|file| directory_and_id(file, self.source(file)?));
+        let own = all().find(|(_, owner)| *owner == id);
+        let is_of_cri = || self.annotations.iter().flatten().any(|(name, _)| name.starts_with(CRI));
+        let others = || all().find(|(directory, _)| is_dockers(directory)).filter(|_| !is_of_cri());
+        own.or_else(others).map(|(directory, _)| directory)
     }
 
     pub(super) fn hostname(&self) -> Option<String> {
@@ -90,14 +99,12 @@ impl Spec {
     }
 }
 
-/// The directory of dockerd with all its containers, from the source of a mount. A container that uses the network of
-/// another one has that one's files.
-#[must_use]
-pub(crate) fn directory_of_docker<'s>(target: &str, source: &'s str) -> Option<&'s str> {
+/// What can be the directory of dockerd with all its containers, and the id of one, from the source of a mount.
+fn directory_and_id<'s>(target: &str, source: &'s str) -> Option<(&'s str, &'s str)> {
     let (state, name) = source.rsplit_once('/')?;
     let (directory, id) = state.rsplit_once('/')?;
-    let is_file = FILES.contains(&target) && target.strip_prefix("/etc/") == Some(name);
-    (is_file && is_id(id) && directory.ends_with("/containers")).then_some(directory)
+    let is_file = target.strip_prefix("/etc/") == Some(name);
+    (is_file && is_id(id) && directory.ends_with("/containers")).then_some((directory, id))
 }
 
 /// The init process of a container, with values that distinguish it from a later process with the same PID.

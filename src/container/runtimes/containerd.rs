@@ -9,7 +9,8 @@ use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
 use super::StateReader;
-use super::bundle::{Init, Spec};
+use super::bundle::{self, Init, Spec};
+use super::docker::Docker;
 use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::{is_name, task_of};
 use crate::container::files::Names;
@@ -37,6 +38,7 @@ const INIT: &str = "init.pid";
 #[derive(Default)]
 pub(super) struct Containerd {
     namespaces: OnceCell<StateDirs<Namespace>>,
+    docker: Docker,
 }
 
 struct Namespace {
@@ -68,13 +70,13 @@ impl StateReader for Containerd {
     }
 
     fn load(&self, files: &Files, id: &str) -> Vec<Container> {
-        self.with(files, id).filter_map(|(namespace, id)| namespace.load(id)).collect()
+        self.with(files, id).filter_map(|(namespace, id)| namespace.load(id, self.has(files))).collect()
     }
 
     fn load_names(&self, files: &Files, id: &str) -> Option<Vec<Container>> {
         let found = self.with(files, id).filter_map(|(namespace, id)| {
             let unchecked = namespace.files.json_unchecked(&namespace.file(id, CONFIG));
-            namespace.describe(id, unchecked.or_else(|| namespace.spec(id)), false)
+            namespace.describe(id, unchecked.or_else(|| namespace.spec(id)), false, self.has(files))
         });
         Some(found.collect())
     }
@@ -101,6 +103,11 @@ impl Containerd {
         };
         let found = self.namespaces(files).with(id);
         found.filter(move |found| name.is_none_or(|name| found.name == name)).map(move |found| (found, id))
+    }
+
+    /// What dockerd's own files say: does a user have a container with that id in a directory?
+    fn has<'a>(&'a self, files: &'a Files) -> impl Fn(u32, &str, &str) -> bool + 'a {
+        |owner, id, directory| self.docker.has(files, owner, id, directory)
     }
 
     /// The namespaces, that of Kubernetes first.
@@ -142,19 +149,25 @@ impl Namespace {
         Spec::read(&self.files, &self.file(id, CONFIG))
     }
 
-    fn load(&self, id: &str) -> Option<Container> {
+    fn load(&self, id: &str, docker_has: impl Fn(u32, &str, &str) -> bool) -> Option<Container> {
         let init = Init::from_file(&self.files, &self.file(id, INIT));
-        let mut container = self.describe(id, self.spec(id), init.is_none())?;
+        let mut container = self.describe(id, self.spec(id), init.is_none(), docker_has)?;
         init.unwrap_or_default().store_in(&mut container);
         Some(container)
     }
 
     /// The container without its init process; `has_guest`: its state files name none. None for a container of Docker,
     /// and if there is no state file.
-    fn describe(&self, id: &str, spec: Option<Spec>, has_guest: bool) -> Option<Container> {
-        if spec.is_none() && has_guest
-            || spec.as_ref().is_some_and(|spec| spec.directory_of_docker().is_some())
-        {
+    fn describe(
+        &self,
+        id: &str,
+        spec: Option<Spec>,
+        has_guest: bool,
+        docker_has: impl Fn(u32, &str, &str) -> bool,
+    ) -> Option<Container> {
+        let is_dockers = |directory: &str| docker_has(self.owner, id, directory);
+        let of_docker = |spec: &Spec| self.name != CRI && spec.directory_of_docker(id, is_dockers).is_some();
+        if spec.is_none() && has_guest || spec.as_ref().is_some_and(of_docker) {
             return None;
         }
         let spec = spec.unwrap_or_default();
@@ -185,14 +198,14 @@ impl Namespace {
 }
 
 fn set_kubernetes_names(container: &mut Container, id: &str, spec: &Spec) {
-    let cri = |name: &str| spec.annotation(&format!("io.kubernetes.cri.{name}")).map(str::to_owned);
+    let cri = |name: &str| spec.annotation(&format!("{}{name}", bundle::CRI)).map(str::to_owned);
     container.runtime = Runtime::K8s; // the engine stays containerd
     id.clone_into(&mut container.id);
     container.pod = cri("sandbox-name");
     container.pod_namespace = cri("sandbox-namespace");
     container.pod_uid = cri("sandbox-uid");
     container.image = cri("image-name");
-    container.labels = spec.labels(&["io.kubernetes.cri."]);
+    container.labels = spec.labels(&[bundle::CRI]);
     // The sandbox, which runs the pause process, is named `POD`, as the kubelet has always named it.
     let name = cri("container-name").unwrap_or_else(|| "POD".to_owned());
     container.name = match (&container.pod_namespace, &container.pod) {

@@ -137,6 +137,11 @@ impl StateReader for Docker {
 }
 
 impl Docker {
+    /// Does the user have a container with this id in that directory of a dockerd?
+    pub(super) fn has(&self, files: &Files, owner: u32, id: &str, directory: &str) -> bool {
+        self.roots(files).with(id).any(|dir| dir.owner == owner && dir.directory == directory)
+    }
+
     fn bundles<'a>(
         &'a self,
         files: &Files,
@@ -214,6 +219,18 @@ pub(crate) fn configs(files: &Files, container: &Container) -> Vec<String> {
     docker.bundles(files, container).map(|(_, bundle)| format!("{bundle}/config.json")).collect()
 }
 
+/// The possible paths of dockerd's own state of a container.
+pub(crate) fn states(files: &Files, container: &Container) -> Vec<String> {
+    let (docker, id) = (Docker::default(), &container.id);
+    let known = docker.roots(files).with(id).filter(|dir| dir.owner == container.owner);
+    let mut found: Vec<String> = known.map(|dir| dir.config(id)).collect();
+    if found.is_empty() {
+        let elsewhere = |(dir, _): (&StateDir, String)| Some(dir.elsewhere(&dir.spec(id)?, id)?.config(id));
+        found.extend(docker.bundles(files, container).filter_map(elsewhere));
+    }
+    found
+}
+
 /// All that the state files say of all containers.
 pub(crate) fn records(files: &Files) -> Vec<Record> {
     let docker = Docker::default();
@@ -237,10 +254,7 @@ pub(crate) fn details(docker: &Docker, files: &Files, id: &str, with_layers: boo
     if !found.is_empty() {
         return found;
     }
-    let elsewhere = |bundles: &StateDir| {
-        let spec = Spec::read(&bundles.files, &format!("{}/{id}/config.json", bundles.directory))?;
-        of(&bundles.elsewhere(&spec)?)
-    };
+    let elsewhere = |bundles: &StateDir| of(&bundles.elsewhere(&bundles.spec(id)?, id)?);
     docker.tasks(files).with(id).filter_map(elsewhere).collect()
 }
 
@@ -310,25 +324,37 @@ impl StateDir {
 
     /// A container whose data root is only in the arguments of dockerd: the bundle contains paths of that directory.
     fn load_elsewhere(&self, id: &str) -> Option<Container> {
-        let bundle = format!("{}/{id}", self.directory);
-        let spec = Spec::read(&self.files, &format!("{bundle}/config.json"))?;
-        let init = Init::from_file(&self.files, &format!("{bundle}/init.pid")).unwrap_or_default();
-        if spec.directory_of_docker().is_none() && !self.directory.ends_with(MOBY) {
+        let spec = self.spec(id)?;
+        let init = Init::from_file(&self.files, &format!("{}/{id}/init.pid", self.directory));
+        if self.directory_of_docker(&spec, id).is_none() && !self.is_dockers() {
             return None; // of another client of containerd
         }
-        let named = self.elsewhere(&spec).and_then(|containers| containers.load(id));
+        let named = self.elsewhere(&spec, id).and_then(|containers| containers.load(id));
         let mut container = named.unwrap_or_else(|| Container {
             hostname: spec.hostname(),
             owner: self.owner,
             ..Container::new(Runtime::Docker, id)
         });
-        init.store_in(&mut container);
+        init.unwrap_or_default().store_in(&mut container);
         Some(container)
     }
 
+    fn spec(&self, id: &str) -> Option<Spec> {
+        Spec::read(&self.files, &format!("{}/{id}/config.json", self.directory))
+    }
+
+    /// Are the bundles in it dockerd's alone?
+    fn is_dockers(&self) -> bool {
+        self.directory.ends_with(MOBY)
+    }
+
+    fn directory_of_docker<'s>(&self, spec: &'s Spec, id: &str) -> Option<&'s str> {
+        spec.directory_of_docker(id, |_| self.is_dockers())
+    }
+
     /// The directory that has the state of the container, by its bundle.
-    fn elsewhere(&self, spec: &Spec) -> Option<StateDir> {
-        state_dir(&self.files, spec.directory_of_docker()?, self.owner)
+    fn elsewhere(&self, spec: &Spec, id: &str) -> Option<StateDir> {
+        state_dir(&self.files, self.directory_of_docker(spec, id)?, self.owner)
     }
 }
 

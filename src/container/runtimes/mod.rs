@@ -23,13 +23,12 @@ mod storage;
 
 pub(super) use apptainer::image_of_starter;
 pub(super) use bounded::Each;
-pub(super) use bundle::directory_of_docker;
 pub(super) use cri_state::records as cri_records;
 pub(super) use crio::records as crio_records;
 pub(super) use docker::records as docker_records;
 pub(super) use docker::{
     Docker, configs as docker_configs, details as docker_details, mentioning as docker_mentioning,
-    with_layer as docker_with_layer,
+    states as docker_states, with_layer as docker_with_layer,
 };
 pub(super) use lxc::{LxcPath, of_monitor};
 pub(super) use podman::records as podman_records;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::reader::{Own, Reader, percent, shown};
 use crate::applets::ctr_inspect::unknown::Unknowns;
-use crate::container::{Container, group_of, rfc3339};
+use crate::container::{Container, is_outermost, rfc3339};
 use crate::isolation::cgroup::chain::{Groups, Place, field};
 use crate::isolation::cgroup::kills;
 use crate::isolation::cgroup::memory::Split;
@@ -116,13 +116,7 @@ impl Kill {
         unknown: &Unknowns,
     ) -> Option<Vec<Kill>> {
         let all = read_log(unknown)?.into_iter().map(Kill::of_log);
-        Some(all.filter(|kill| kill.is_of(container)).collect())
-    }
-
-    /// Any user can make a group with the id of a container below an own one.
-    fn is_of(&self, container: &Container) -> bool {
-        let is_of_user = self.victim.starts_with("/user.slice/");
-        group_of(&self.victim, container).is_some() && (container.owner != 0 || !is_of_user)
+        Some(all.filter(|kill| is_outermost(&kill.victim, container)).collect())
     }
 }
 
@@ -340,7 +334,6 @@ fn events(place: &Place) -> Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::Runtime;
 
     /// The clocks run on between two reports of the same kill, and a second begins on the one before it does on the other.
     #[test]
@@ -369,22 +362,6 @@ mod tests {
             let kill = kills::Kill { usec: 0, pid: 7, comm: Vec::new(), limit, victim, rss: None };
             assert_eq!(is_concerned(&kill, Path::new("/outer"), None), alone, "{kill:?}");
             assert_eq!(is_concerned(&kill, Path::new("/outer"), Some(&members)), shared, "{kill:?}");
-        }
-    }
-
-    #[test]
-    fn a_kill_is_of_the_container_with_that_group() {
-        let id = "aeb29a15315aa34748c89a0c8ba54026601e0a1e27f244fe53642ea94ad02868";
-        let container = Container::new(Runtime::Docker, id);
-        for (victim, expected) in [
-            ("/docker/ID", true),
-            ("/docker/ID/below", true),
-            ("/system.slice/docker-ID.scope", true),
-            ("/docker/other", false),
-            ("/user.slice/user-1000.slice/docker-ID.scope", false),
-        ] {
-            let kill = Kill { victim: victim.replace("ID", id), ..Kill::default() };
-            assert_eq!(kill.is_of(&container), expected, "{victim}");
         }
     }
 }
