@@ -34,6 +34,9 @@ struct Mount {
     source: String,
 }
 
+/// The directory of containerd with the bundles of all namespaces.
+pub(super) const TASKS: &str = "io.containerd.runtime.v2.task";
+
 /// The beginning of the names of annotations of containerd's CRI plugin.
 pub(super) const CRI: &str = "io.kubernetes.cri.";
 

@@ -9,7 +9,7 @@ use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
 use super::StateReader;
-use super::bundle::{self, Init, Spec};
+use super::bundle::{self, Init, Spec, TASKS};
 use super::docker::Docker;
 use super::state_dirs::{ListIds, StateDirs};
 use crate::container::cgroup_path::{is_name, task_of};
@@ -29,7 +29,6 @@ pub(super) const STATES: [&str; 4] = [
     "/var/snap/microk8s/common/run/containerd",
     "/run/k0s/containerd",
 ];
-pub(super) const TASKS: &str = "io.containerd.runtime.v2.task";
 /// Files of a bundle.
 const CONFIG: &str = "config.json";
 const INIT: &str = "init.pid";

@@ -8,8 +8,7 @@ use memchr::memmem::Finder;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::bundle::{Init, Spec};
-use super::containerd::TASKS;
+use super::bundle::{Init, Spec, TASKS};
 use super::state_dirs::{ListIds, StateDirs};
 use super::{StateReader, bounded, docker_state};
 use crate::container::cgroup_path::is_id;

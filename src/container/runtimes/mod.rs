@@ -107,7 +107,7 @@ pub(crate) fn is_in_usual_state(directory: &[u8]) -> bool {
 /// Adds a directory with the bundles of containerd's tasks to those that the readers search. False if it is known.
 pub(super) fn add_tasks(files: &Files, directory: String) -> bool {
     let known = files.usual_tasks(|| {
-        let path = |state: &str| files.locate(&format!("{state}/{}", containerd::TASKS));
+        let path = |state: &str| files.locate(&format!("{state}/{}", bundle::TASKS));
         states().filter_map(path).collect()
     });
     let below = directory.trim_start_matches('/');
