@@ -179,7 +179,9 @@ fn a_network_namespace_ends_with_its_container() {
     let directory = format!("/proc/{far}/net");
     let keeps = || {
         let all = std::fs::read_dir(format!("/proc/{}/fd", piped.pid())).expect("descriptors");
-        all.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|path| path == *directory)
+        all.flatten()
+            .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+            .any(|path| path == std::path::Path::new(&directory))
     };
     eventually("the directory stays open", keeps);
     drop(container);
