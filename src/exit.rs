@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use anyhow::{Error, anyhow};
@@ -11,6 +12,7 @@ use crate::access::watch::{self, Watched};
 use crate::errno;
 use crate::hint::hint_for;
 use crate::isolation::capabilities::own;
+use crate::isolation::ns;
 use crate::isolation::operation::{Operation, Refused};
 use crate::output::Out;
 use crate::proc::ProcRoot;
@@ -225,12 +227,16 @@ fn rights() -> Option<String> {
     }
 }
 
-/// Does root see the processes of the host, with fewer rights than root of the host?
+/// Has root fewer rights than root of the user namespace that its pid namespace belongs to? The kernel does not show the owner
+/// of a namespace to those below it (ioctl_ns(2)).
 fn lacks_rights_of_root() -> bool {
     let proc = ProcRoot::default();
-    let is_first = |kind: Kind| proc.process(nix::unistd::Pid::this()).ns(kind) == kind.first_inode();
+    let this = proc.process(nix::unistd::Pid::this());
+    let is_below = |space: &OwnedFd| ns::owner_of(space).is_err_and(|errno| errno == Errno::EPERM);
     let has_ptrace = || own::flags().is_ok_and(|flags| flags.effective & own::SYS_PTRACE != 0);
-    is_first(Kind::Pid) && (!is_first(Kind::User) || !has_ptrace())
+    let is_first = || this.ns(Kind::Pid) == Kind::Pid.first_inode();
+    ns::open_file(&this.path(&Kind::Pid.link())).is_ok_and(|space| is_below(&space))
+        || (is_first() && !has_ptrace())
 }
 
 const RIGHTS: &str = "not shown: namespaces and container names of other users; root sees more";

@@ -80,8 +80,8 @@ impl Spaces {
             }
             let containers = if one.firsts.is_empty() { one.members } else { one.firsts };
             let place = Place::of_process(world.proc, Pid::from_raw(pid), Kind::Net, inode);
-            // Any other process of the host can end before its namespace is asked for.
-            let own = own_place(world, inode).filter(|_| is_host);
+            // This process does not end before its namespace is asked for; another one can.
+            let own = if is_host { own_place(world, inode) } else { None };
             found.all.push(Space {
                 place: own.unwrap_or(place),
                 containers: if is_host { Vec::new() } else { without_pause(world, containers) },

@@ -39,7 +39,6 @@ impl Process<'_> {
         self.rare("io")
     }
 
-    /// The interfaces of its network namespace, with their counters.
     /// The name of its program, which it can change.
     pub(crate) fn name(&self) -> Result<Vec<u8>> {
         self.rare("comm")

@@ -133,16 +133,25 @@ pub(crate) fn program_is(name: &'static str, failure: u8) {
     _ = WHO.set((name, failure));
 }
 
+impl Memory {
+    /// # Safety
+    ///
+    /// The caller keeps the rules of [`GlobalAlloc::alloc`].
+    unsafe fn allocate(&mut self, layout: Layout) -> *mut u8 {
+        match self.first.allocate(layout) {
+            Some(first) => first,
+            // SAFETY: the caller keeps the rules, and the inner allocator asks for no more.
+            None => some(unsafe { self.rest.malloc(layout.size(), layout.align()) }),
+        }
+    }
+}
+
 // SAFETY: the pointers of `First` lie in it, apart from each other and aligned. All other calls are passed to an
 // allocator that keeps the rules of the trait. A lock is held. When memory runs out, the process exits.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let mut memory = hold();
-        if let Some(first) = memory.first.allocate(layout) {
-            return first;
-        }
-        // SAFETY: the caller keeps the rules of the trait, and the inner allocator asks for no more.
-        some(unsafe { memory.rest.malloc(layout.size(), layout.align()) })
+        // SAFETY: the caller keeps the rules of the trait.
+        unsafe { hold().allocate(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
@@ -168,8 +177,7 @@ unsafe impl GlobalAlloc for Allocator {
         // SAFETY: the caller keeps the rules of the trait: a layout of this size exists.
         let larger = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // SAFETY: as above.
-        let rest = |memory: &mut Memory| some(unsafe { memory.rest.malloc(size, layout.align()) });
-        let new = memory.first.allocate(larger).unwrap_or_else(|| rest(&mut memory));
+        let new = unsafe { memory.allocate(larger) };
         // SAFETY: the old one is this long, the new one longer (`resize`), and the two lie apart.
         unsafe { new.copy_from_nonoverlapping(old, layout.size()) };
         memory.first.free(offset, layout.size());

@@ -4,7 +4,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::answer::{Entry, Host, Role};
-use super::files::{of_files, parts_seen, root_of, seen_in, shown};
+use super::files::{of_files, root_of, shown, with_device};
 use super::finder::Finder;
 use super::root::Root;
 use super::thing::{Device, Kind};
@@ -74,10 +74,7 @@ fn of_number(finder: &Finder<'_>, major: u32, minor: u32) -> Entry {
     // Everything that is mounted of the file system, whatever part of it. Who sees it where the host has it has the
     // host's mounts.
     let on_host = point_of(finder.host_mounts(), number.as_bytes());
-    let whole = seen_in(finder, number.as_bytes(), Path::new("/"), on_host.as_deref());
-    entry.answers = parts_seen(finder, number.as_bytes());
-    entry.answers.retain(|part| whole.iter().all(|one| one.pid != part.pid));
-    entry.answers.splice(..0, whole);
+    entry.answers = with_device(finder, number.as_bytes(), on_host.as_deref());
     if let Some(file) = backing_file(finder.root, &number) {
         let of_file = of_files(finder, Path::new(&file));
         let is_new = |one: &super::answer::Answer, all: &[super::answer::Answer]| {

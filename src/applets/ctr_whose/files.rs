@@ -14,6 +14,7 @@ use super::root::Root;
 use super::thing::is_id;
 use crate::container::details::{Details, USUAL_MOUNTS};
 use crate::container::pod_uid;
+use crate::order;
 use crate::proc::ProcRoot;
 use crate::proc::hidden_mounts::HiddenMounts;
 use crate::proc::mountinfo::{Mount, mounts, mounts_of, mounts_on, unescape};
@@ -126,14 +127,16 @@ pub(super) fn root_device(proc: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
     Some(format!("{major}:{minor}").into_bytes())
 }
 
-/// The name of the directory with the writable layer of a root file system that the host has mounted too: no other container
-/// has it. None if it is no id.
-pub(super) fn layer_id(finder: &Finder<'_>, chief: i32) -> Option<String> {
-    let device = root_device(finder.world.proc, Pid::from_raw(chief))?;
-    let mount = mounts_on(finder.host_mounts(), &device).find(|mount| mount.kind == b"overlay")?;
-    let upper = overlay(mount.options).upper?;
-    let id = Path::new(&upper).parent()?.file_name()?.to_str()?;
-    is_id(id).then(|| id.to_owned())
+/// The names of the directories with the writable layers of the root file systems that the host has mounted too, if they are
+/// ids, by device: one container has each.
+pub(super) fn layer_ids(host_mounts: &[u8]) -> BTreeMap<&[u8], String> {
+    let id = |mount: &Mount<'_>| {
+        let upper = overlay(mount.options).upper?;
+        let id = Path::new(&upper).parent()?.file_name()?.to_str()?;
+        is_id(id).then(|| id.to_owned())
+    };
+    let overlays = mounts(host_mounts).filter(|mount| mount.kind == b"overlay");
+    overlays.filter_map(|mount| Some((mount.device, id(&mount)?))).collect()
 }
 
 /// The layers of overlays: those that the host has mounted, and those that only the container has.
@@ -233,32 +236,39 @@ fn by_mount(finder: &Finder<'_>, path: &Path) -> Vec<Answer> {
 }
 
 /// The containers that see this part of a file system.
-pub(super) fn seen_in(
-    finder: &Finder<'_>,
-    device: &[u8],
-    within: &Path,
-    on_host: Option<&Path>,
-) -> Vec<Answer> {
-    let mut found = Vec::new();
-    for (number, known) in finder.world.containers.iter().enumerate() {
-        let chief = known.chief();
-        let Some(text) = mounts_of_container(finder, chief) else { continue };
-        let on_host = on_host.filter(|_| has_hosts_root(&text, finder.host_mounts()));
-        let Some((is_root, target)) = target_in(&text, device, within, on_host) else { continue };
-        let (role, detail) = match is_root {
-            true => (Role::Merged, "root file system".to_owned()),
-            false => (Role::Mount, format!("mounted at {}", shown(&target))),
-        };
-        let answer = Answer::new(Owner::Running(number), role, By::Kernel, detail);
-        found.push(answer.of_process(Some(chief)));
-    }
-    found
+fn seen_in(finder: &Finder<'_>, device: &[u8], within: &Path, on_host: Option<&Path>) -> Vec<Answer> {
+    let found = by_mounts(finder, |text| target_seen(finder, text, (device, within), on_host));
+    found.into_iter().map(|(number, seen)| mounted_by(finder, number, seen)).collect()
 }
 
-/// The text of its mountinfo.
-fn mounts_of_container(finder: &Finder<'_>, chief: i32) -> Option<Vec<u8>> {
-    let text = finder.world.proc.process(Pid::from_raw(chief)).mountinfo().ok()?;
-    (!finder.is_program_of_host(chief)).then_some(text)
+/// What `seen` finds in the mounts (the text of mountinfo) of each container.
+fn by_mounts<T>(finder: &Finder<'_>, seen: impl Fn(&[u8]) -> Option<T>) -> Vec<(usize, T)> {
+    let of = |number: usize| {
+        let chief = finder.world.containers[number].chief();
+        let text = finder.world.proc.process(Pid::from_raw(chief)).mountinfo().ok()?;
+        let found = seen(&text).filter(|_| !finder.is_program_of_host(chief))?;
+        Some((number, found))
+    };
+    (0..finder.world.containers.len()).filter_map(of).collect()
+}
+
+fn mounted_by(finder: &Finder<'_>, number: usize, (role, detail): (Role, String)) -> Answer {
+    let chief = finder.world.containers[number].chief();
+    Answer::new(Owner::Running(number), role, By::Kernel, detail).of_process(Some(chief))
+}
+
+fn target_seen(
+    finder: &Finder<'_>,
+    mountinfo: &[u8],
+    (device, within): (&[u8], &Path),
+    on_host: Option<&Path>,
+) -> Option<(Role, String)> {
+    let on_host = on_host.filter(|_| has_hosts_root(mountinfo, finder.host_mounts()));
+    let (is_root, target) = target_in(mountinfo, device, within, on_host)?;
+    Some(match is_root {
+        true => (Role::Merged, "root file system".to_owned()),
+        false => (Role::Mount, format!("mounted at {}", shown(&target))),
+    })
 }
 
 /// Has a process with these mounts the host's root directory? One with another root directory sees a file of the host where
@@ -288,20 +298,21 @@ pub(super) fn part_in<'m>(
     all.find(|mount| !hidden.has(mount))
 }
 
-/// The containers that have any part of this file system mounted.
-pub(super) fn parts_seen(finder: &Finder<'_>, device: &[u8]) -> Vec<Answer> {
-    let (mut found, host_root) = (Vec::new(), root_of(finder.host_mounts()));
-    for (number, known) in finder.world.containers.iter().enumerate() {
-        let chief = known.chief();
-        let Some(text) = mounts_of_container(finder, chief) else { continue };
-        if let Some(mount) = part_in(&text, device, host_root) {
-            let (part, point) = (shown(&unescape(mount.root)), shown(&unescape(mount.point)));
-            let detail = format!("{part} of it mounted at {point}");
-            let answer = Answer::new(Owner::Running(number), Role::Mount, By::Kernel, detail);
-            found.push(answer.of_process(Some(chief)));
-        }
-    }
-    found
+/// The containers that have this file system mounted, those with a part of it last.
+pub(super) fn with_device(finder: &Finder<'_>, device: &[u8], on_host: Option<&Path>) -> Vec<Answer> {
+    let host_root = root_of(finder.host_mounts());
+    let part = |text: &[u8]| {
+        let mount = part_in(text, device, host_root)?;
+        let (part, point) = (shown(&unescape(mount.root)), shown(&unescape(mount.point)));
+        Some((Role::Mount, format!("{part} of it mounted at {point}")))
+    };
+    let whole = |text: &[u8]| target_seen(finder, text, (device, Path::new("/")), on_host);
+    let mut found = by_mounts(finder, |text| match whole(text) {
+        Some(whole) => Some((false, whole)),
+        None => Some((true, part(text)?)),
+    });
+    order::sort_by_key(&mut found, |(_, (is_part, _))| *is_part);
+    found.into_iter().map(|(number, (_, seen))| mounted_by(finder, number, seen)).collect()
 }
 
 /// The path of a control group begins with a slash too, and with no directory of the host.

@@ -16,6 +16,7 @@ use crate::container::spaces::Spaces;
 use crate::container::stopped::Stores;
 use crate::container::world::{Seen, World};
 use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
+use crate::exit;
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
 use crate::net::{self, Interface, Listener, Netlink, Protocol, UnixSocket};
@@ -57,14 +58,6 @@ struct HostSockets {
 }
 
 const OF_OTHERS: &str = " of other users: only root sees them";
-
-/// Root of another user namespace is one of those to whom the kernel does not show all.
-#[must_use]
-pub(super) fn sees_all_processes() -> bool {
-    let own = || ProcRoot::default().process(Pid::this()).ns(Namespace::User);
-    nix::unistd::geteuid().is_root() && own().is_none_or(|own| Namespace::User.first_inode() == Some(own))
-}
-
 pub(super) const FILES_OF_OTHERS: &str =
     "open files of some processes: only their owner and root can list them";
 /// Descriptors that are looked at, of one user.
@@ -108,7 +101,7 @@ impl<'a> Finder<'a> {
     pub(super) fn spaces(&self) -> &Spaces {
         let spaces = self.spaces.get_or_init(|| Spaces::read(self.world));
         // A process that ended since has none either.
-        if spaces.is_partial && !sees_all_processes() {
+        if spaces.is_partial && exit::sees_less_than_root() {
             self.note(format!("network namespaces{OF_OTHERS}"));
         }
         spaces
@@ -141,8 +134,8 @@ impl<'a> Finder<'a> {
 
     /// Remembers an error.
     pub(super) fn known<T>(&self, what: &str, result: nix::Result<T>) -> Option<T> {
-        let problem = |errno: Errno| match (errno, sees_all_processes()) {
-            (Errno::EPERM | Errno::EACCES, false) => format!("{what}{OF_OTHERS}"),
+        let problem = |errno: Errno| match (errno, exit::sees_less_than_root()) {
+            (Errno::EPERM | Errno::EACCES, true) => format!("{what}{OF_OTHERS}"),
             _ => format!("{what}: {}", crate::errno::strerror(errno as i32)),
         };
         result.map_err(|errno| self.note(problem(errno))).ok()

@@ -8,9 +8,10 @@ use nix::unistd::Pid;
 
 use super::answer::{Entry, Role};
 use super::files::place;
-use super::finder::{FILES_OF_OTHERS, Finder, sees_all_processes};
+use super::finder::{FILES_OF_OTHERS, Finder};
 use super::thing::{DELETED as MARK, Kind};
 use crate::access;
+use crate::exit;
 use crate::proc::{ProcRoot, links_of};
 
 /// Descriptors that are looked at, of one process.
@@ -56,7 +57,7 @@ pub(super) fn holders(finder: &Finder<'_>, path: &Path) -> Entry {
     let mut entry = Entry::new(Kind::Path);
     let pids = finder.world.processes.iter().map(|process| process.pid);
     let held = held(finder.world.proc, finder.host_mounts(), pids, path);
-    if !sees_all_processes() {
+    if exit::sees_less_than_root() {
         finder.note(FILES_OF_OTHERS.to_owned());
     }
     let Some(first) = held.first() else { return entry };

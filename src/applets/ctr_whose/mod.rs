@@ -154,6 +154,7 @@ mod process;
 mod program;
 mod resolve;
 mod root;
+mod servers;
 mod show;
 mod socket;
 mod thing;
@@ -176,7 +177,7 @@ use crate::output::style::{Painter, When};
 use crate::proc::ProcRoot;
 use crate::text;
 use answer::Entry;
-use finder::{Finder, sees_all_processes};
+use finder::Finder;
 use root::Root;
 use show::Found;
 use thing::{Kind, Reading};
@@ -267,7 +268,7 @@ fn answer(
     print(call, request, &finder, &words, found)
 }
 
-/// The PIDs inside of all words, if they are nothing else. Then other processes do not matter.
+/// The PIDs to look for, if each word is a PID inside a container (`cpid:`). Then only processes with one of them are read.
 fn cpids(words: &[Word]) -> Option<Vec<i32>> {
     let cpid = |word: &Word| match word.readings.as_deref() {
         Ok([Reading::Cpid(cpid)]) => Some(*cpid),
@@ -395,12 +396,12 @@ impl Word {
         let all = finder.problems.borrow();
         let met = if one.problems.is_empty() { &all } else { &one.problems };
         let withheld = self.readings.iter().flatten().filter_map(Reading::withheld);
-        let withheld = withheld.filter(|_| !is_copy && !sees_all_processes()).map(str::to_owned);
+        let withheld = withheld.filter(|_| !is_copy && exit::sees_less_than_root()).map(str::to_owned);
         let met = met.iter().filter(|_| !is_certain).cloned();
         let problems: BTreeSet<String> = met.chain(withheld).collect();
         if one.entry.is_empty() && !problems.is_empty() {
-            let problems: Vec<String> = problems.into_iter().collect();
-            one.entry.unknown = Some(format!("cannot look at {}", problems.join("; ")));
+            let problems = problems.into_iter().collect::<Vec<_>>().join("; ");
+            one.entry.unknown = Some(format!("cannot look at {problems}"));
         }
     }
 

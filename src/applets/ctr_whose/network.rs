@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
-use super::finder::{Finder, recorded, sees_all_processes, status};
+use super::finder::{Finder, recorded, status};
 use super::thing::{Kind, Reading};
 use crate::container::cni::{self, Attachment};
 use crate::container::spaces::Space;
+use crate::exit;
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Found, Interface, Route};
@@ -235,7 +236,7 @@ fn peer(finder: &Finder<'_>, one: &Interface) -> Peer {
     };
     let found = finder.spaces().others().find(has_id);
     let Some((number, space)) = found else {
-        return match (finder.spaces().is_partial && !sees_all_processes(), has_ids) {
+        return match (finder.spaces().is_partial && exit::sees_less_than_root(), has_ids) {
             (true, _) => Peer::Unknown("only root sees the network namespaces of other users"),
             (false, false) => Peer::Unknown("the kernel does not tell the ids of network namespaces"),
             (false, true) => Peer::Nowhere,

@@ -1,28 +1,22 @@
 //! Ports: who listens on the host, which container a published port leads to, and who listens there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
 use std::net::IpAddr;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 
-use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{major, minor};
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::{Finder, recorded, status};
 use super::nat;
+use super::servers::{DAEMON, is_monitor_name, is_parent, is_pasta, is_proxy_name, serves};
 use super::thing::{Kind, Port};
 use crate::container::details;
 use crate::container::proxies;
-use crate::container::{Container, IdentifiedBy, Runtime};
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
 use crate::order;
 use crate::proc::ns::Kind as Namespace;
 use crate::proc::sockets_of;
-use crate::sys;
 
 /// Descriptors of a proxy that are looked at.
 const MOST_DESCRIPTORS: usize = 10_000;
@@ -182,44 +176,6 @@ fn stated(finder: &Finder<'_>, asked: &Port) -> Vec<(usize, details::Port)> {
     found
 }
 
-/// Programs that take connections for containers, or keep others from listening there, as dockerd does without a proxy.
-const PROXIES: [&str; 6] = [DAEMON, "docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns"];
-const DAEMON: &str = "dockerd";
-/// pasta(1) and what it executes: the program that fits the processor.
-const PASTA: [&str; 4] = ["pasta", "pasta.avx2", "passt", "passt.avx2"];
-
-impl Finder<'_> {
-    /// slirp4netns and pasta leave the host's root directory: that makes no container of them. They run a file of root's that is
-    /// one of those programs of the host: inside, a container can give any file such a name.
-    pub(super) fn is_program_of_host(&self, pid: i32) -> bool {
-        // Not in a container of bubblewrap or another runtime: there a user can run the program too.
-        if !self.world.process(pid).is_some_and(|seen| seen.how == Some(IdentifiedBy::Anonymous)) {
-            return false;
-        }
-        let comm = self.comm(pid);
-        if comm != "slirp4netns" && !PASTA.contains(&&*comm) {
-            return false;
-        }
-        // It can be on a file system whose server does not answer.
-        let path = self.world.proc.path_of(Pid::from_raw(pid), "exe").into_os_string().into_vec();
-        let exe = CString::new(path).ok().and_then(|path| sys::known(AT_FDCWD, &path).ok());
-        let Some(exe) = exe else { return false };
-        let is_it = |directory: &&str| {
-            let file = self.root.metadata(&std::path::Path::new(directory).join(&comm));
-            file.is_ok_and(|file| {
-                let device = (exe.device.0.into(), exe.device.1.into());
-                (major(file.dev()), minor(file.dev())) == device && (file.ino(), file.uid()) == (exe.inode, 0)
-            })
-        };
-        ["/usr/bin", "/usr/local/bin"].iter().any(is_it)
-    }
-}
-
-pub(super) fn is_proxy_name(comm: &str) -> bool {
-    // rootlessport executes itself, under other names.
-    PROXIES.contains(&comm) || PASTA.contains(&comm) || comm.starts_with("rootlessport") || comm == "exe"
-}
-
 /// None if the process is no proxy of a container: any process can have such a name.
 fn by_proxy(
     finder: &Finder<'_>,
@@ -240,12 +196,8 @@ fn by_proxy(
                 listener.address.is_unspecified() || address.is_unspecified() || address == listener.address
             })
     };
-    let is_parent = |number: usize| {
-        let known = &world.containers[number];
-        known.init.and_then(|init| world.process(init)?.ppid) == Some(pid)
-    };
     let may_be = |number: usize| match comm.as_str() {
-        "conmon" => is_parent(number),
+        "conmon" => is_parent(finder, pid, number),
         _ => serves(&comm, uid, &world.containers[number].container),
     };
     // dockerd takes no connections: that the port is the container's, only the state file says.
@@ -258,20 +210,13 @@ fn by_proxy(
     }
     if found.is_empty() {
         found.extend(match comm.as_str() {
-            "conmon" => by_conmon(finder, pid, listener, &is_parent),
+            "conmon" => by_conmon(finder, pid, listener),
             "docker-proxy" if uid == 0 => by_arguments(finder, pid, listener),
-            comm if PASTA.contains(&comm) => by_children(finder, pid, listener),
+            comm if is_pasta(comm) => by_children(finder, pid, listener),
             _ => Vec::new(),
         });
     }
     (!found.is_empty()).then_some(found)
-}
-
-/// Can such a process of that user publish ports of the container?
-fn serves(comm: &str, uid: u32, container: &Container) -> bool {
-    let is_of_docker = || container.runtime != Runtime::Podman;
-    container.owner == uid
-        && (if matches!(comm, "docker-proxy" | DAEMON) { is_of_docker() } else { uid != 0 })
 }
 
 /// The containers for which a process of the host does its work: it takes their connections, or is above their first process.
@@ -280,11 +225,7 @@ pub(super) fn served_by(finder: &Finder<'_>, pid: i32) -> Vec<usize> {
     let (world, comm) = (finder.world, finder.comm(pid));
     let mut found: Vec<usize> = Vec::new();
     if is_monitor_name(&comm) {
-        let is_child = |number: &usize| {
-            let known = &world.containers[*number];
-            known.init.and_then(|init| world.process(init)?.ppid) == Some(pid)
-        };
-        found.extend((0..world.containers.len()).filter(is_child));
+        found.extend((0..world.containers.len()).filter(|number| is_parent(finder, pid, *number)));
     }
     if is_proxy_name(&comm) && comm != DAEMON && !world.proc.is_copy() {
         let mut inodes = BTreeSet::new();
@@ -300,24 +241,9 @@ pub(super) fn served_by(finder: &Finder<'_>, pid: i32) -> Vec<usize> {
     found
 }
 
-/// Has the process containers for which it works, perhaps?
-pub(super) fn may_serve(comm: &str) -> bool {
-    comm != DAEMON && (is_monitor_name(comm) || is_proxy_name(comm))
-}
-
-/// The kernel cuts longer names.
-fn is_monitor_name(comm: &str) -> bool {
-    matches!(comm, "conmon" | "containerd-shim")
-}
-
 /// conmon is the parent of the container's first process.
-fn by_conmon(
-    finder: &Finder<'_>,
-    pid: i32,
-    listener: &Listener,
-    is_parent: &dyn Fn(usize) -> bool,
-) -> Vec<Published> {
-    let all = (0..finder.world.containers.len()).filter(|number| is_parent(*number));
+fn by_conmon(finder: &Finder<'_>, pid: i32, listener: &Listener) -> Vec<Published> {
+    let all = (0..finder.world.containers.len()).filter(|number| is_parent(finder, pid, *number));
     let of =
         |container| Published { container, port: port_of(listener, None), by: By::Proxy, via: Some(pid) };
     all.map(of).collect()
@@ -481,18 +407,6 @@ fn shown(listener: &Listener) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_can_publish_ports_of_a_container() {
-        let of = |runtime, owner| Container { owner, ..Container::new(runtime, "a") };
-        let (root, user, podman) =
-            (of(Runtime::Docker, 0), of(Runtime::Docker, 1000), of(Runtime::Podman, 0));
-        for comm in ["dockerd", "docker-proxy"] {
-            assert!(is_proxy_name(comm) && serves(comm, 0, &root) && serves(comm, 1000, &user), "{comm}");
-            assert!(!serves(comm, 1000, &root) && !serves(comm, 0, &podman), "{comm}");
-        }
-        assert!(serves("rootlesskit", 1000, &user) && !serves("rootlesskit", 0, &root));
-    }
 
     #[test]
     fn who_has_published_a_port() {

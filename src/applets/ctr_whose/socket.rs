@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::answer::{Entry, Host, Role};
 use super::files::{mounted, overlays_with};
-use super::finder::{FILES_OF_OTHERS, Finder, sees_all_processes};
+use super::finder::{FILES_OF_OTHERS, Finder};
 use super::resolve::resolve;
 use super::root::Root;
 use super::thing::{Kind, Socket};
@@ -56,7 +56,8 @@ impl Finder<'_> {
     pub(super) fn without_holder(&self, socket: &str) -> String {
         // Then the reason is said here.
         self.recent.borrow_mut().remove(FILES_OF_OTHERS);
-        let why = match (self.problems.borrow_mut().remove(FILES_OF_OTHERS), sees_all_processes()) {
+        let why = match (self.problems.borrow_mut().remove(FILES_OF_OTHERS), nix::unistd::geteuid().is_root())
+        {
             (true, false) => "only root can list the open files of other users' processes",
             (true, true) => "the open files of some processes cannot be listed without CAP_SYS_PTRACE",
             (false, _) => "no process shows it; perhaps the kernel itself has it",

@@ -141,9 +141,7 @@ impl Reading {
                 | Reading::Oom(_)
         )
     }
-}
 
-impl Reading {
     /// What only root of the first user namespace can look at.
     pub(super) fn withheld(&self) -> Option<&'static str> {
         match self {

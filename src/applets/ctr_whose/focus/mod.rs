@@ -15,10 +15,10 @@ use nix::unistd::Pid;
 
 use self::names::Names;
 use super::files::may_be_group;
-use super::finder::{host_mounts, sees_all_processes};
+use super::finder::host_mounts;
 use super::identity::{self, is_fragment};
-use super::port::{is_proxy_name, may_serve};
 use super::root::Root;
+use super::servers::{is_proxy_name, may_serve};
 use super::thing::{Device, Port, Reading, Socket, is_id};
 use super::{cgroup, device};
 use crate::container::cni;
@@ -26,6 +26,7 @@ use crate::container::details::{Details, Port as DetailsPort};
 use crate::container::spaces;
 use crate::container::stopped::Stores;
 use crate::container::{Container, Files, Resolver, Runtime, matching, search};
+use crate::exit;
 use crate::isolation::cgroup::kills::OomLine;
 use crate::isolation::cgroup::{View, parse, shared_depth};
 use crate::isolation::identity::{Walk, Way};
@@ -104,7 +105,7 @@ fn choose<'r>(
     for readings in words {
         let mut of_word = BTreeSet::new();
         // To others the kernel does not show all processes: why, only the look at all of them says.
-        focus.is_incomplete = !sees_all_processes();
+        focus.is_incomplete = exit::sees_less_than_root();
         let mut is_settled = true;
         focus.names = focus.look_up_names(readings);
         for reading in readings {

@@ -107,16 +107,13 @@ impl Focus<'_> {
 
     /// Is a process in no container but that which its group names? Then its pid namespace is directly below the host's.
     fn is_in_none(&self, pid: Pid, outside: &Outside, outermost: &mut HashSet<u64>) -> bool {
-        if let Some((space, is_outermost)) = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid))
-        {
-            let is_hosts = *space == outside.pid_ns;
-            return if is_hosts { !self.is_elsewhere(pid, outside) } else { *is_outermost };
-        }
-        match self.link(pid, Namespace::Pid) {
-            None => true,
-            Some(own) if own == outside.pid_ns => !self.is_elsewhere(pid, outside),
-            Some(own) if outermost.contains(&own) => true,
-            Some(_) => {
+        let known = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid));
+        match (self.pid_space(pid), known) {
+            (None, _) => true,
+            (Some(own), _) if own == outside.pid_ns => !self.is_elsewhere(pid, outside),
+            (Some(_), Some((_, is_outermost))) => *is_outermost,
+            (Some(own), None) if outermost.contains(&own) => true,
+            (Some(_), None) => {
                 let Ok(space) = self.scan.open(pid, &Namespace::Pid.link()) else { return true };
                 let parent = ns::parent_of(&space).and_then(fstat);
                 let is_outermost = parent.is_ok_and(|parent| parent.st_ino == outside.pid_ns);

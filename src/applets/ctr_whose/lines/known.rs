@@ -9,7 +9,7 @@ use anyhow::Result;
 use nix::unistd::Pid;
 
 use super::super::answer::{JsonAnswer, Named};
-use super::super::files::layer_id;
+use super::super::files::{layer_ids, root_device};
 use super::super::finder::{Finder, recorded, status};
 use super::super::{Request, host, network};
 use super::Thing;
@@ -320,6 +320,7 @@ impl Tables {
             groups: if wants_groups { groups(&finder) } else { HashMap::default() },
             proc: proc.clone(),
         };
+        let layers = layer_ids(finder.host_mounts());
         for number in 0..world.containers.len() {
             let container = &world.containers[number].container;
             let named = finder.named(&super::super::answer::Owner::Running(number));
@@ -329,8 +330,9 @@ impl Tables {
                 Some(container.bare_id()).filter(|_| !finder.is_unverified(number)),
             );
             let group = container.group.clone().filter(|_| !finder.is_unverified(number));
-            let layer = layer_id(&finder, world.containers[number].chief());
-            let layer = layer.filter(|_| !finder.is_unverified(number));
+            let root = || root_device(&proc, Pid::from_raw(world.containers[number].chief()));
+            let root = if finder.is_unverified(number) { None } else { root() };
+            let layer = root.and_then(|device| layers.get(&*device).cloned());
             group.into_iter().chain(layer).for_each(|id| tables.add_id(id, number));
         }
         for one in finder.stopped() {

@@ -1,0 +1,97 @@
+//! Programs of the host that work for containers: they take connections for them, or watch them. Any process can have the
+//! name of one.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{major, minor};
+use nix::unistd::Pid;
+
+use super::finder::Finder;
+use crate::container::{Container, IdentifiedBy, Runtime};
+use crate::sys;
+
+/// Programs that take connections for containers, or keep others from listening there, as dockerd does without a proxy.
+const PROXIES: [&str; 6] = [DAEMON, "docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns"];
+pub(super) const DAEMON: &str = "dockerd";
+/// pasta(1) and what it executes: the program that fits the processor.
+const PASTA: [&str; 4] = ["pasta", "pasta.avx2", "passt", "passt.avx2"];
+
+impl Finder<'_> {
+    /// slirp4netns and pasta leave the host's root directory: that makes no container of them. They run a file of root's that is
+    /// one of those programs of the host: inside, a container can give any file such a name.
+    pub(super) fn is_program_of_host(&self, pid: i32) -> bool {
+        // Not in a container of bubblewrap or another runtime: there a user can run the program too.
+        if !self.world.process(pid).is_some_and(|seen| seen.how == Some(IdentifiedBy::Anonymous)) {
+            return false;
+        }
+        let comm = self.comm(pid);
+        if comm != "slirp4netns" && !is_pasta(&comm) {
+            return false;
+        }
+        // It can be on a file system whose server does not answer.
+        let path = self.world.proc.path_of(Pid::from_raw(pid), "exe").into_os_string().into_vec();
+        let exe = CString::new(path).ok().and_then(|path| sys::known(AT_FDCWD, &path).ok());
+        let Some(exe) = exe else { return false };
+        let is_it = |directory: &&str| {
+            let file = self.root.metadata(&Path::new(directory).join(&comm));
+            file.is_ok_and(|file| {
+                let device = (exe.device.0.into(), exe.device.1.into());
+                (major(file.dev()), minor(file.dev())) == device && (file.ino(), file.uid()) == (exe.inode, 0)
+            })
+        };
+        ["/usr/bin", "/usr/local/bin"].iter().any(is_it)
+    }
+}
+
+pub(super) fn is_pasta(comm: &str) -> bool {
+    PASTA.contains(&comm)
+}
+
+pub(super) fn is_proxy_name(comm: &str) -> bool {
+    // rootlessport executes itself, under other names.
+    PROXIES.contains(&comm) || is_pasta(comm) || comm.starts_with("rootlessport") || comm == "exe"
+}
+
+/// Has the process containers for which it works, perhaps?
+pub(super) fn may_serve(comm: &str) -> bool {
+    comm != DAEMON && (is_monitor_name(comm) || is_proxy_name(comm))
+}
+
+/// The kernel cuts longer names.
+pub(super) fn is_monitor_name(comm: &str) -> bool {
+    matches!(comm, "conmon" | "containerd-shim")
+}
+
+/// Is it the parent of the container's first process?
+pub(super) fn is_parent(finder: &Finder<'_>, pid: i32, container: usize) -> bool {
+    let init = finder.world.containers[container].init;
+    init.and_then(|init| finder.world.process(init)?.ppid) == Some(pid)
+}
+
+/// Can such a process of that user publish ports of the container?
+pub(super) fn serves(comm: &str, uid: u32, container: &Container) -> bool {
+    let is_of_docker = || container.runtime != Runtime::Podman;
+    container.owner == uid
+        && (if matches!(comm, "docker-proxy" | DAEMON) { is_of_docker() } else { uid != 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_publish_ports_of_a_container() {
+        let of = |runtime, owner| Container { owner, ..Container::new(runtime, "a") };
+        let (root, user, podman) =
+            (of(Runtime::Docker, 0), of(Runtime::Docker, 1000), of(Runtime::Podman, 0));
+        for comm in ["dockerd", "docker-proxy"] {
+            assert!(is_proxy_name(comm) && serves(comm, 0, &root) && serves(comm, 1000, &user), "{comm}");
+            assert!(!serves(comm, 1000, &root) && !serves(comm, 0, &podman), "{comm}");
+        }
+        assert!(serves("rootlesskit", 1000, &user) && !serves("rootlesskit", 0, &root));
+    }
+}
