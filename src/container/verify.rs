@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::cgroup_path::candidates;
@@ -118,9 +119,18 @@ pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
 
 /// The first process of the pid namespace of a process, where the kernel can say it.
 pub(super) fn first_in_pid_ns(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
-    let first = ns::process_of(&ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok()?, 1).ok()?;
+    first_in(proc, &ns::open_file(&proc.path_of(pid, &Kind::Pid.link())).ok()?)
+}
+
+/// The same of the pid namespace that its children are in.
+pub(super) fn first_of_children(proc: &ProcRoot, pid: Pid) -> Option<Pid> {
+    first_in(proc, &ns::open_file(&proc.path_of(pid, "ns/pid_for_children")).ok()?)
+}
+
+fn first_in(proc: &ProcRoot, space: &OwnedFd) -> Option<Pid> {
+    let first = ns::process_of(space, 1).ok()?;
     // The mount of proc can show another pid namespace than the one of this process.
-    let is_first = namespace(proc, first, Kind::Pid) == namespace(proc, pid, Kind::Pid)
+    let is_first = namespace(proc, first, Kind::Pid) == fstat(space).ok().map(|space| space.st_ino)
         && proc.process(first).status().ok()?.nspid.last() == Some(&1);
     is_first.then_some(first)
 }

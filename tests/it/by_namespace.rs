@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::ctr_ps::{ctr_ps, processes};
 use crate::common::lsns::await_cat;
 use crate::common::process::{Holder, Piped, limited, link, namespaces, printed};
-use crate::common::{Scratch, applet, binary, program, skip, stderr, stdout};
+use crate::common::{Scratch, applet, binary, program, skip, stderr, stdout, there};
 use serde_json::Value;
 
 /// The container that ctr-ps shows for a process.
@@ -102,6 +102,54 @@ fn the_layer_that_a_user_has_mounted_is_not_shown() {
     let (owner, layer) = shown(program("setpriv").args(of_user).args(spaces));
     assert_ne!(owner, "root");
     assert_eq!(layer, Value::Null);
+}
+
+/// Processes are looked at in the order of their PIDs. After the highest one they begin anew, so that somebody who enters
+/// a container, and waits outside, can come before its first process.
+#[test]
+fn who_enters_a_container_does_not_hide_who_made_it() {
+    let test = "entered with a low PID";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("bwrap") {
+        return skip("bwrap", "there is no bwrap");
+    }
+    let script = r#"
+        echo 3000 >/proc/sys/kernel/ns_last_pid || { echo cannot; exit 0; }
+        mkfifo "$1/ready"
+        bwrap --tmpfs / --ro-bind /usr /usr $2 --dev /dev --proc /proc --bind "$1" /run --unshare-pid \
+            sh -c 'echo >/run/ready; sleep 1000; :' &
+        read -r _ <"$1/ready"
+        first=$(for status in /proc/[0-9]*/status; do
+            if grep -q "^NSpid:.*[[:blank:]]2$" "$status"; then basename "${status%/status}"; fi; done)
+        echo 400 >/proc/sys/kernel/ns_last_pid
+        nsenter -t "$first" -m -p sh -c 'echo >/run/ready; sleep 2000; :' &
+        read -r _ <"$1/ready"
+        "$0" ctr-ps --json"#;
+    let scratch = Scratch::new("entered-low");
+    let exists = |name: &&str| std::path::Path::new(name).exists();
+    let links: String = ["/bin", "/lib", "/lib64"]
+        .iter()
+        .filter(|name| exists(name))
+        .map(|name| format!("--ro-bind {name} {name} "))
+        .collect();
+    let mut command = program("unshare");
+    command.args(["-p", "-f", "-m", "--mount-proc", "--kill-child", "sh", "-c", script]).arg(binary());
+    let shown = printed(command.arg(&scratch.0).arg(links));
+    if shown.trim() == "cannot" {
+        return skip(test, "the last PID cannot be set here");
+    }
+    let all = processes(&shown);
+    let of = |seconds: &str| {
+        let command = format!("sh -c echo >/run/ready; sleep {seconds}; :");
+        let found = all.iter().find(|(_, one)| one["command"] == *command);
+        found.unwrap_or_else(|| panic!("{shown}"))
+    };
+    let ((first, made), (entered, other)) = (of("1000"), of("2000"));
+    assert!(entered < first);
+    assert_eq!((&made["runtime"], &other["runtime"]), (&"bwrap".into(), &"bwrap".into()), "{shown}");
+    assert_eq!(made["id"], other["id"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use super::program::{HELPERS, machine, program};
 use super::{ByNamespace, OwnNamespaces, is_of_lxc, ns_inode, other, root_of};
 use crate::container::runtimes::image_of_starter;
-use crate::container::verify::{first_in_pid_ns, namespace, start_time};
+use crate::container::verify::{first_in_pid_ns, first_of_children, namespace, start_time};
 use crate::container::{Container, IdentifiedBy, PidNs, Runtime, Tag};
 use crate::isolation::ns;
 use crate::proc::ProcRoot;
@@ -77,16 +77,25 @@ impl ByNamespace {
         }
         let mnt_ns = || other(namespace(proc, pid, Kind::Mnt), self.host.mnt_ns);
         // A process that waits outside for the container it created counts as part of it: its children are inside.
-        let for_children =
-            || other(ns_inode(proc, &proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns);
-        let id = match own.pid_ns.or_else(for_children) {
+        let for_children = match own.pid_ns {
+            None => other(ns_inode(proc, &proc.path_of(pid, "ns/pid_for_children")), self.host.pid_ns),
+            Some(_) => None,
+        };
+        let id = match own.pid_ns.or(for_children) {
             Some(id) => id.to_string(),
             None => self.id_by_root(proc, pid, mnt_ns())?,
         };
         let container = match self.found.get(&id) {
             Some(container) => container.clone(),
             None => {
-                let container = self.describe(proc, pid, own, &id);
+                // One that waits outside can have entered the container, and says nothing of who made it.
+                let first = for_children.and_then(|_| first_of_children(proc, pid));
+                let first =
+                    first.and_then(|first| Some((first, self.own_namespaces(proc, first, PidNs::Own)?)));
+                let container = match first {
+                    Some((first, own)) => self.describe(proc, first, &own, &id),
+                    None => self.describe(proc, pid, own, &id),
+                };
                 self.found.insert(id, container.clone());
                 container
             }
