@@ -276,6 +276,8 @@ fn a_name_does_not_lead_to_a_reused_pid() {
         ids() { echo "$(readlink /proc/$1/ns/uts) $(readlink /proc/$1/ns/ipc)"; }
         sleeps() { until [ "$(readlink /proc/$1/exe)" = "$(readlink -f "$(command -v sleep)")" ]; do :; done; }
         start() { cut -d ' ' -f 22 /proc/$1/stat; }
+        # The time before the end is near the time that nsenter needs, on a machine of any speed.
+        delay=100
         for target in web runc:web; do for round in $(seq 40); do
             echo 1000 >/proc/sys/kernel/ns_last_pid
             unshare -u -i sleep 100 & victim=$!
@@ -285,7 +287,7 @@ fn a_name_does_not_lead_to_a_reused_pid() {
             # A process that starts now starts later, by the clock of the kernel.
             until sleep 0 & wait $!; [ "$(cut -d ' ' -f 1 /proc/uptime | tr -d .)" -gt $((began + 1)) ]; do :; done
             "$0" nsenter -t $target -u -i sh -c 'echo "in $(readlink /proc/self/ns/uts) $(readlink /proc/self/ns/ipc)"' >/run/out 2>/dev/null & entering=$!
-            spin=0; while [ $spin -lt $((round * 40)) ]; do spin=$((spin + 1)); done
+            spin=0; while [ $spin -lt $delay ]; do spin=$((spin + 1)); done
             kill -9 $victim; wait $victim
             echo $((victim - 1)) >/proc/sys/kernel/ns_last_pid
             unshare -u -i sleep 100 & decoy=$!
@@ -293,8 +295,8 @@ fn a_name_does_not_lead_to_a_reused_pid() {
             sleeps $decoy
             entered=$(cat /run/out)
             case $entered in
-            '') echo "refused $([ $victim = $decoy ] && echo again)" ;;
-            "in $first") echo entered ;;
+            '') echo "refused $([ $victim = $decoy ] && echo again)"; delay=$((delay * 5 / 4)) ;;
+            "in $first") echo entered; delay=$((delay * 4 / 5 + 4)) ;;
             *) echo "WRONG $entered, first $first, second $(ids $decoy)" ;;
             esac
             kill -9 $decoy; wait $decoy
