@@ -73,17 +73,17 @@ impl ByNamespace {
     }
 
     /// The directory of all tasks of the containerd whose shim is above a process. Containers mostly share the processes
-    /// above them: each of these is looked at once.
+    /// above them: each of these is looked at once. `is_inside`: a process with a pid namespace of its own is no shim.
     pub(super) fn tasks_above(
         &mut self,
         proc: &ProcRoot,
-        pid: Pid,
+        (pid, is_inside): (Pid, bool),
         known_parent: impl Fn(Pid) -> Option<i32>,
     ) -> Option<String> {
         let (mut next, mut seen) = (Some(pid), Vec::new());
         while let Some(current) = next.filter(|pid| seen.len() < DEEPEST && !self.below_no_shim.contains(pid))
         {
-            let tasks = self.tasks_of_shim(proc, current);
+            let tasks = if is_inside && current == pid { None } else { self.tasks_of_shim(proc, current) };
             if tasks.is_some() {
                 return tasks;
             }

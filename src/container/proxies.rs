@@ -81,7 +81,7 @@ pub(crate) fn held(world: &World<'_>, number: usize, listeners: &[Listener]) -> 
     let mut found = Vec::new();
     for pid in holders {
         let mut inodes = BTreeSet::new();
-        _ = sockets_of(world.proc, pid, 10_000, |inode| _ = inodes.insert(inode));
+        _ = sockets_of(&world.links, pid, 10_000, |inode| _ = inodes.insert(inode));
         let own = listeners.iter().filter(|one| inodes.contains(&one.inode));
         found.extend(own.map(|one| Proxy {
             pid,

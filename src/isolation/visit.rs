@@ -19,7 +19,7 @@ use super::capabilities::own::{self, NET_ADMIN, SYS_MODULE};
 use super::capabilities::text::Flags;
 use crate::proc::ns::Kind;
 use crate::proc::{Namespaces, ProcRoot, Scan, Status};
-use crate::sys;
+use crate::sys::{self, PidfdInfo};
 
 /// A namespace, and where a file of it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,8 @@ impl Place {
     /// the question whose it is.
     fn enter(&self, kind: Kind, by_pidfd: bool) -> nix::Result<bool> {
         if let Some(pid) = self.pid.filter(|_| by_pidfd) {
-            if enter_those_of(pid, kind.flag()).is_ok() {
+            if let Ok(pidfd) = enter_those_of(pid, kind.flag()) {
+                sys::close_later(pidfd);
                 return Ok(false);
             }
         }
@@ -67,11 +68,9 @@ impl Place {
 }
 
 /// Enters namespaces of a process; since Linux 5.8.
-fn enter_those_of(pid: Pid, flags: c_int) -> nix::Result<()> {
+fn enter_those_of(pid: Pid, flags: c_int) -> nix::Result<OwnedFd> {
     let pidfd = sys::pidfd_open(pid)?;
-    let result = sys::setns(&pidfd, flags);
-    sys::close_later(pidfd);
-    result
+    sys::setns(&pidfd, flags).map(|()| pidfd)
 }
 
 /// Has /proc the PIDs of this process's pid namespace?
@@ -98,8 +97,8 @@ pub(crate) fn visit(
 }
 
 /// The answers of `ask` in the namespaces of all these processes, with the numbers of the processes; since Linux 5.8. `ask` gets
-/// these namespaces. Fails if one that has not ended cannot be entered, or if /proc has not the PIDs of this process's
-/// namespace.
+/// these namespaces. One whose namespaces this process may not see, as those of a first process with more capabilities, is left
+/// out. Fails if another one that has not ended cannot be entered, or if /proc has not the PIDs of this process's namespace.
 pub(crate) fn visit_processes(
     pids: &[Pid],
     kinds: &[Kind],
@@ -107,16 +106,24 @@ pub(crate) fn visit_processes(
 ) -> nix::Result<Vec<(usize, Vec<u8>)>> {
     let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
     let mut visit = |to: OwnedFd| -> nix::Result<()> {
-        let entered = Entered::new()?;
+        let mut entered = Entered::new()?;
         if !proc_has_own_pids() {
             return Err(Errno::ENOTSUP);
         }
-        let mut to = buffered(to);
+        let (mut to, scan) = (buffered(to), Scan::new(&ProcRoot::default())?);
+        let sees = |pid: Pid| kinds.iter().all(|kind| scan.link(pid, &kind.link(), &mut [0; 64]).is_ok());
         for (number, pid) in pids.iter().enumerate() {
             match enter_those_of(*pid, flags) {
-                Ok(()) => {}
-                Err(Errno::ESRCH) => continue,
-                Err(errno) => return Err(errno),
+                Ok(pidfd) => entered.set_process(Some(pidfd)),
+                Err(_) if !sees(*pid) => continue,
+                // A pidfd is that of the first thread, which can have ended before others.
+                Err(_) => {
+                    entered.set_process(None);
+                    kinds.iter().try_for_each(|kind| {
+                        let namespace = scan.open(*pid, &kind.link())?;
+                        sys::setns(namespace, kind.flag())
+                    })?;
+                }
             }
             send(&mut to, number, &ask(&entered)).map_err(|_| Errno::EIO)?;
         }
@@ -126,19 +133,34 @@ pub(crate) fn visit_processes(
 }
 
 /// The namespaces that this process has entered. Its children, not itself, are in the pid namespace.
-pub(crate) struct Entered(Namespaces);
+pub(crate) struct Entered {
+    own: Namespaces,
+    /// The process whose namespaces they are.
+    process: Option<OwnedFd>,
+}
 
 impl Entered {
     fn new() -> nix::Result<Entered> {
-        Scan::new(&ProcRoot::default())?.namespaces(Pid::this()).map(Entered)
+        let own = Scan::new(&ProcRoot::default())?.namespaces(Pid::this())?;
+        Ok(Entered { own, process: None })
+    }
+
+    fn set_process(&mut self, pidfd: Option<OwnedFd>) {
+        std::mem::replace(&mut self.process, pidfd).into_iter().for_each(sys::close_later);
+    }
+
+    /// The id of the control group of that process in the unified hierarchy; since Linux 6.13.
+    pub(crate) fn group(&self) -> Option<u64> {
+        let info = sys::pidfd_info(self.process.as_ref()?).ok()?;
+        (info.mask & PidfdInfo::CGROUP != 0).then_some(info.cgroup)
     }
 
     pub(crate) fn inode(&self, kind: Kind) -> Option<u64> {
-        self.0.inode_at(Entered::name(kind))
+        self.own.inode_at(Entered::name(kind))
     }
 
     pub(crate) fn open(&self, kind: Kind) -> nix::Result<OwnedFd> {
-        self.0.open(Entered::name(kind))
+        self.own.open(Entered::name(kind))
     }
 
     fn name(kind: Kind) -> &'static CStr {

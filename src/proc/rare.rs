@@ -41,7 +41,7 @@ impl Process<'_> {
 
     /// The name of its program, which it can change.
     pub(crate) fn name(&self) -> Result<Vec<u8>> {
-        self.rare("comm")
+        self.root.read_whole(self.pid, "comm")
     }
 
     /// The label that one of several security modules gave it.

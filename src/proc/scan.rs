@@ -56,6 +56,10 @@ impl Scan {
         Ok(Scan { dir, copy: proc.copy().map(|_| proc.clone()), buffer: vec![0; 16 * 1024] })
     }
 
+    pub(crate) fn is_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
     /// The PIDs of all processes, sorted.
     pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
         Ok(Scan::listed(proc)?.into_iter().map(|(pid, _)| pid).collect())

@@ -389,7 +389,7 @@ impl<'a> Finder<'a> {
             }
             let count = looked_at.entry(process.uid).or_default();
             let left = MOST_DESCRIPTORS.saturating_sub(*count);
-            let result = sockets_of(self.world.proc, process.pid, left, |inode| {
+            let result = sockets_of(&self.world.links, process.pid, left, |inode| {
                 if wanted.remove(&inode) {
                     found.insert(inode, process.pid);
                 }

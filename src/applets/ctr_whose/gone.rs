@@ -12,7 +12,7 @@ use super::finder::{FILES_OF_OTHERS, Finder};
 use super::thing::{DELETED as MARK, Kind};
 use crate::access;
 use crate::exit;
-use crate::proc::{ProcRoot, links_of};
+use crate::proc::{ProcRoot, Scan, links_of};
 
 /// Descriptors that are looked at, of one process.
 const MOST_DESCRIPTORS: usize = 10_000;
@@ -27,7 +27,7 @@ pub(super) struct Held {
 
 /// Those of these processes that can have the file open. A name can end in the mark by itself.
 pub(super) fn held(
-    proc: &ProcRoot,
+    (proc, scan): (&ProcRoot, &Scan),
     host_mounts: &[u8],
     pids: impl Iterator<Item = i32>,
     path: &Path,
@@ -38,7 +38,7 @@ pub(super) fn held(
     let mut found = Vec::new();
     for pid in pids {
         let (directory, mut mounts) = (proc.path_of(Pid::from_raw(pid), "fd"), None);
-        _ = links_of(proc, pid, MOST_DESCRIPTORS, |descriptor, target| {
+        _ = links_of(scan, pid, MOST_DESCRIPTORS, |descriptor, target| {
             let Some(seen) = target.strip_suffix(MARK).filter(|_| target.ends_with(&end)) else { return };
             let seen = Path::new(OsStr::from_bytes(seen));
             let mounts: &Vec<u8> = mounts
@@ -56,7 +56,7 @@ pub(super) fn held(
 pub(super) fn holders(finder: &Finder<'_>, path: &Path) -> Entry {
     let mut entry = Entry::new(Kind::Path);
     let pids = finder.world.processes.iter().map(|process| process.pid);
-    let held = held(finder.world.proc, finder.host_mounts(), pids, path);
+    let held = held((finder.world.proc, &finder.world.links), finder.host_mounts(), pids, path);
     if exit::sees_less_than_root() {
         finder.note(FILES_OF_OTHERS.to_owned());
     }

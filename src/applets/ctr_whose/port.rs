@@ -229,7 +229,7 @@ pub(super) fn served_by(finder: &Finder<'_>, pid: i32) -> Vec<usize> {
     }
     if is_proxy_name(&comm) && comm != DAEMON && !world.proc.is_copy() {
         let mut inodes = BTreeSet::new();
-        _ = sockets_of(world.proc, pid, MOST_DESCRIPTORS, |inode| _ = inodes.insert(inode));
+        _ = sockets_of(&world.links, pid, MOST_DESCRIPTORS, |inode| _ = inodes.insert(inode));
         for listener in finder.listeners().iter().filter(|one| inodes.contains(&one.inode)) {
             let asked = Port { number: listener.port, transport: Some(listener.transport), address: None };
             let published = by_proxy(finder, pid, listener, &stated(finder, &asked));

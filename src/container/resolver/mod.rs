@@ -167,13 +167,15 @@ impl<'a> Resolver<'a> {
         }
         let tag = self.resolve_known(pid, cgroup, pid_ns);
         match &tag {
-            Some(found) if self.finds_state_files(pid, found) => self.resolve_known(pid, cgroup, pid_ns),
+            Some(found) if self.finds_state_files((pid, pid_ns), found) => {
+                self.resolve_known(pid, cgroup, pid_ns)
+            }
             _ => tag,
         }
     }
 
     /// Does the monitor above a process lead to state files that were not read yet?
-    fn finds_state_files(&mut self, pid: Pid, tag: &Tag) -> bool {
+    fn finds_state_files(&mut self, (pid, pid_ns): (Pid, PidNs), tag: &Tag) -> bool {
         if !matches!(tag.identified_by, IdentifiedBy::Anonymous | IdentifiedBy::Cgroup) {
             return false;
         }
@@ -187,7 +189,8 @@ impl<'a> Resolver<'a> {
         let below = tag.container.init.filter(|_| *sought == 1).unwrap_or(pid);
         let walk = self.walk;
         let known_parent = |pid| walk.and_then(|walk| walk.borrow().parent_of(pid));
-        let tasks = self.by_namespace().tasks_above(proc, below, known_parent);
+        let is_inside = below == pid && pid_ns != PidNs::Procs;
+        let tasks = self.by_namespace().tasks_above(proc, (below, is_inside), known_parent);
         if !tasks.is_some_and(|tasks| runtimes::add_tasks(self.files, tasks)) {
             return false;
         }

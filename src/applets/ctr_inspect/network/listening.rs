@@ -91,11 +91,12 @@ fn search(
             break;
         }
         let count = looked_at.entry(process.uid).or_default();
-        let result = sockets_of(world.proc, process.pid, MOST_DESCRIPTORS.saturating_sub(*count), |inode| {
-            if wanted.remove(&inode) {
-                holders.insert(inode, process.pid);
-            }
-        });
+        let result =
+            sockets_of(&world.links, process.pid, MOST_DESCRIPTORS.saturating_sub(*count), |inode| {
+                if wanted.remove(&inode) {
+                    holders.insert(inode, process.pid);
+                }
+            });
         match result {
             Ok(seen) => *count += seen,
             Err(errno) => refused |= matches!(errno, nix::errno::Errno::EACCES | nix::errno::Errno::EPERM),

@@ -72,13 +72,14 @@ impl Focus<'_> {
         let mountinfo = |pid| self.proc.process(pid).mountinfo().unwrap_or_default();
         Some(match overlays.is_empty() {
             true if may_be_group(self.root, path.as_os_str().as_bytes()) => Vec::new(),
-            true => self.with_view(|pid, _| {
+            // Nobody sees what the host has not: what it is missing can be in a layer only.
+            true if !self.root.is_missing(path) => self.with_view(|pid, _| {
                 let text = mountinfo(pid);
                 let on_host = Some(path).filter(|_| has_hosts_root(&text, mounts));
                 target_in(&text, device, &within, on_host).is_some()
                     || own_layer_with(self.root, &text, path).is_some()
             }),
-            false => self.with_view(|pid, device| {
+            _ => self.with_view(|pid, device| {
                 let is_own = || own_layer_with(self.root, &mountinfo(pid), path).is_some();
                 overlays.contains_key(device) || is_unlisted(mounts, device) && is_own()
             }),
@@ -88,7 +89,7 @@ impl Focus<'_> {
     /// Who has a deleted file open.
     pub(super) fn holding_gone(&self, mounts: &[u8], path: &Path) -> Vec<i32> {
         let pids = self.pids.iter().map(|pid| pid.as_raw());
-        gone::held(self.proc, mounts, pids, path).into_iter().map(|one| one.pid).collect()
+        gone::held((self.proc, &self.scan), mounts, pids, path).into_iter().map(|one| one.pid).collect()
     }
 
     /// The processes for whose mounts this holds, with the device of their root directory. Mounts are read once for all who have

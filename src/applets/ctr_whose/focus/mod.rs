@@ -1,16 +1,17 @@
 //! Which processes matter for a thing. To look at all of them costs most of the time, and often a few are enough.
 
 mod files;
+mod groups;
 mod names;
 mod unstated;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
-use memchr::memmem::Finder;
 use nix::unistd::Pid;
 
 use self::names::Names;
@@ -27,8 +28,8 @@ use crate::container::spaces;
 use crate::container::stopped::Stores;
 use crate::container::{Container, Files, Resolver, Runtime, matching, search};
 use crate::exit;
+use crate::isolation::cgroup::Listing;
 use crate::isolation::cgroup::kills::OomLine;
-use crate::isolation::cgroup::{View, parse, shared_depth};
 use crate::isolation::identity::{Walk, Way};
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
@@ -47,6 +48,8 @@ pub(super) struct Focus<'a> {
     pids: Vec<Pid>,
     /// The processes of each network namespace.
     spaces: Option<BTreeMap<u64, Vec<Pid>>>,
+    /// All control groups; None if only the processes tell theirs.
+    groups: OnceCell<Option<Listing>>,
     /// What the namespaces of all processes say about the word that is looked up.
     names: Option<Names>,
     /// Can processes be missing because not everything was looked at?
@@ -87,6 +90,7 @@ pub(super) fn processes<'r>(
         scan,
         pids,
         spaces: None,
+        groups: OnceCell::new(),
         names: None,
         is_incomplete: false,
         is_proven: false,
@@ -243,62 +247,6 @@ impl Focus<'_> {
         Some(found)
     }
 
-    /// The processes in a group or in another one of the same container.
-    fn in_group(&mut self, path: &str) -> Option<Vec<i32>> {
-        let id = path.split(['/', '-', '.', ':']).rfind(|part| is_id(part));
-        let records = id.map(|id| Stores::new(self.files).all_with(&|other| other == id));
-        let last = path.trim_end_matches('/').rsplit('/').next().filter(|last| !last.is_empty())?;
-        let found = records.as_deref().and_then(inits);
-        Some(found.unwrap_or_else(|| match id {
-            Some(id) => self.in_groups(id),
-            None if path.starts_with('/') => self.in_or_above(path, last),
-            None => self.in_groups(&format!("/{last}")),
-        }))
-    }
-
-    /// The processes with the last part of the path in their groups; without any those in the nearest group above, if they can
-    /// be those of one container.
-    fn in_or_above(&mut self, path: &str, last: &str) -> Vec<i32> {
-        let text = format!("/{last}");
-        let finder = Finder::new(&text);
-        let (mut inside, mut is_relative) = (Vec::new(), false);
-        let (mut deepest, mut found) = (1, Vec::new());
-        for pid in &self.pids {
-            let Ok(groups) = self.scan.cgroup(*pid) else { continue };
-            is_relative |= View::is_relative(groups);
-            inside.extend(finder.find(groups).map(|_| pid.as_raw()));
-            let depths = parse(groups).map(|line| shared_depth(path.as_bytes(), line.path));
-            let depth = depths.max().unwrap_or(0);
-            if depth > deepest {
-                (deepest, found) = (depth, Vec::new());
-            }
-            if depth == deepest {
-                found.push(pid.as_raw());
-            }
-        }
-        self.is_incomplete |= is_relative;
-        if !inside.is_empty() {
-            return inside;
-        }
-        let host = self.link(Pid::this(), Namespace::Mnt);
-        let is_hosts = |pid: &i32| self.link(Pid::from_raw(*pid), Namespace::Mnt) == host;
-        if found.len() > MOST || found.iter().all(is_hosts) { Vec::new() } else { found }
-    }
-
-    /// The processes with the text in the paths of their control groups.
-    fn in_groups(&mut self, text: &str) -> Vec<i32> {
-        let finder = Finder::new(text);
-        let (mut found, mut is_relative) = (Vec::new(), false);
-        for pid in &self.pids {
-            let Ok(groups) = self.scan.cgroup(*pid) else { continue };
-            // Then the names of the groups above that of this process are not in the text.
-            is_relative |= View::is_relative(groups);
-            found.extend(finder.find(groups).map(|_| pid.as_raw()));
-        }
-        self.is_incomplete |= is_relative;
-        found
-    }
-
     /// The containers that Docker gave a host name, and the processes that see it.
     fn with_hostname(&mut self, name: &str) -> Vec<i32> {
         let text = format!("\"Hostname\":\"{name}\"");
@@ -372,7 +320,7 @@ impl Focus<'_> {
         const MOST_DESCRIPTORS: usize = 10_000;
         let holds = |pid: &i32| {
             let mut holds = false;
-            _ = sockets_of(self.proc, *pid, MOST_DESCRIPTORS, |inode| holds |= inodes.contains(&inode));
+            _ = sockets_of(&self.scan, *pid, MOST_DESCRIPTORS, |inode| holds |= inodes.contains(&inode));
             holds
         };
         pids.filter(|_| !inodes.is_empty()).filter(holds).collect()

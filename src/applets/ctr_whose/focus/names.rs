@@ -12,6 +12,7 @@ use crate::container::spaces;
 use crate::isolation::ns;
 use crate::isolation::visit::{Entered, Place, visit_processes};
 use crate::net;
+use crate::proc::id_hash::ById;
 use crate::proc::ns::Kind;
 use crate::sys::keyed::{HashMap, HashSet};
 
@@ -30,6 +31,8 @@ pub(super) struct Names {
     pub nets: HashSet<u64>,
     /// The pid namespace of each process, and whether it is directly below the host's.
     pub pid_spaces: HashMap<Pid, (u64, bool)>,
+    /// The control group of each process, if the kernel says it by a pidfd.
+    pub groups: ById<i32, u64>,
 }
 
 const HAS_INTERFACE: u8 = 1;
@@ -41,34 +44,39 @@ impl Names {
         pids: &[Pid],
         own: Own,
         interface: Option<&[u8]>,
-        hostname: &str,
+        hostname: Option<&str>,
     ) -> nix::Result<Names> {
         let mut nets = HashMap::from_iter([(own.net, false)]);
         let mut outermost = HashMap::from_iter([(own.pid, false)]);
-        let kinds = [Kind::Uts, Kind::Pid, Kind::Net];
-        let kinds = &kinds[..if interface.is_some() { 3 } else { 2 }];
+        let kinds = [hostname.map(|_| Kind::Uts), Some(Kind::Pid), interface.map(|_| Kind::Net)];
+        let kinds: Vec<Kind> = kinds.into_iter().flatten().collect();
         let ask = |entered: &Entered| {
             let net = interface.and_then(|_| entered.inode(Kind::Net)).unwrap_or(0);
             let has = || interface.is_some_and(|name| net::has_interface(name).unwrap_or(true));
             let mut marks = if *nets.entry(net).or_insert_with(has) { HAS_INTERFACE } else { 0 };
-            if gethostname().is_ok_and(|name| name == hostname) && entered.inode(Kind::Uts) != Some(own.uts) {
+            let is_called = |wanted| gethostname().is_ok_and(|name| name == wanted);
+            if hostname.is_some_and(is_called) && entered.inode(Kind::Uts) != Some(own.uts) {
                 marks |= HAS_HOSTNAME;
             }
             let space = entered.inode(Kind::Pid).unwrap_or(0);
             if *outermost.entry(space).or_insert_with(|| is_below(entered, own.pid)) {
                 marks |= IS_OUTERMOST;
             }
-            [&[marks], &net.to_ne_bytes()[..], &space.to_ne_bytes()].concat()
+            let group = entered.group().unwrap_or(0);
+            [&[marks], &[net, space, group].map(u64::to_ne_bytes).concat()[..]].concat()
         };
         let mut found = Names::default();
-        for (number, answer) in visit_processes(pids, kinds, ask)? {
-            let Some((marks, net, space)) = parts(&answer) else { continue };
+        for (number, answer) in visit_processes(pids, &kinds, ask)? {
+            let Some((marks, [net, space, group])) = parts(&answer) else { continue };
             let pid = pids[number];
             found.with_interface.extend((marks & HAS_INTERFACE != 0).then_some(pid));
             found.with_hostname.extend((marks & HAS_HOSTNAME != 0).then_some(pid));
             found.nets.insert(net);
             if space != 0 {
                 found.pid_spaces.insert(pid, (space, marks & IS_OUTERMOST != 0));
+            }
+            if group != 0 {
+                found.groups.insert(pid.as_raw(), group);
             }
         }
         Ok(found)
@@ -83,10 +91,21 @@ impl Focus<'_> {
             _ => None,
         });
         let hostname = readings.iter().find_map(|one| match one {
-            Reading::Hostname(name) => Some(name),
+            Reading::Hostname(name) => Some(&**name),
             _ => None,
-        })?;
-        if readings.len() < 2 || self.is_foreign() || !self.is_on_host() {
+        });
+        if readings.len() < 2 || hostname.is_none() { None } else { self.look_up(interface, hostname) }
+    }
+
+    /// What the namespaces and control groups of all processes say, if not even a name is looked up.
+    pub(super) fn look_up_groups(&mut self) {
+        if self.names.is_none() {
+            self.names = self.look_up(None, None);
+        }
+    }
+
+    fn look_up(&self, interface: Option<&[u8]>, hostname: Option<&str>) -> Option<Names> {
+        if self.is_foreign() || !self.is_on_host() {
             return None;
         }
         let own = |kind| self.link(Pid::this(), kind);
@@ -116,10 +135,13 @@ impl Focus<'_> {
     }
 }
 
-fn parts(answer: &[u8]) -> Option<(u8, u64, u64)> {
+fn parts(answer: &[u8]) -> Option<(u8, [u64; 3])> {
     let (marks, rest) = answer.split_first()?;
-    let (net, rest) = rest.split_first_chunk()?;
-    Some((*marks, u64::from_ne_bytes(*net), u64::from_ne_bytes(rest.try_into().ok()?)))
+    let mut numbers = [0; 3];
+    for (number, bytes) in numbers.iter_mut().zip(rest.chunks_exact(8)) {
+        *number = u64::from_ne_bytes(bytes.try_into().ok()?);
+    }
+    Some((*marks, numbers))
 }
 
 /// Is the pid namespace that was entered directly below this one?

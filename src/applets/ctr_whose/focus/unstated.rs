@@ -8,8 +8,9 @@ use nix::unistd::Pid;
 use super::{Focus, MOST};
 use crate::container::stopped::Stores;
 use crate::container::{Claim, is_in_usual_state, is_logged};
-use crate::isolation::cgroup::View;
+use crate::isolation::cgroup::{Listing, View, parse};
 use crate::isolation::ns;
+use crate::proc::id_hash::ById;
 use crate::proc::ns::Kind as Namespace;
 use crate::sys::keyed::{HashMap, HashSet};
 
@@ -17,6 +18,13 @@ use crate::sys::keyed::{HashMap, HashSet};
 const NAMED: &str = "/run/netns";
 /// What the working directory of a shim of containerd has: its state files can be anywhere.
 const TASKS: &[u8] = b"/io.containerd.runtime.v2.task/";
+/// What the groups of a process say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Said {
+    has_word: bool,
+    claim: Claim,
+}
+
 /// The host's.
 struct Outside {
     pid_ns: u64,
@@ -35,41 +43,29 @@ impl Focus<'_> {
         if self.files.list(NAMED).iter().any(|name| name == word) {
             return None;
         }
+        self.look_up_groups();
         // Users can write any id into their state files.
         let (outside, known) = (self.outside()?, Stores::new(&self.files.without_users()).ids());
-        let (wanted, mut claims) = (Finder::new(word), HashMap::<Vec<u8>, Claim>::default());
+        let wanted = Finder::new(word);
+        let said = self.said(|path| Said {
+            has_word: wanted.find(path).is_some(),
+            claim: Claim::of_path(path, |id| known.contains(id)),
+        })?;
         let (mut found, mut outermost) = (Vec::new(), HashSet::default());
         let (mut others, mut has_unknown) = (Vec::new(), false);
         for pid in self.pids.clone() {
-            let Ok(text) = self.scan.cgroup(pid) else { continue };
-            // Names of units are written in another way than those of containers.
-            if View::is_relative(text) || text.contains(&b'\\') {
-                return None;
-            }
-            if wanted.find(text).is_some() {
-                found.push(pid.as_raw());
-                continue;
-            }
-            let claim = match claims.get(text) {
-                Some(claim) => *claim,
-                None => {
-                    let claim = Claim::of_text(text, |id| known.contains(id));
-                    claims.insert(text.to_vec(), claim);
-                    claim
-                }
-            };
-            let may_be_it = match claim {
-                Claim::Known => false,
-                Claim::Below => true,
-                Claim::Unknown => {
-                    has_unknown = true;
-                    !self.is_in_none(pid, &outside, &mut outermost)
-                }
-                Claim::Nothing => {
-                    others.push(pid);
-                    self.is_elsewhere(pid, &outside)
-                }
-            };
+            let Said { has_word, claim } = said.get(&pid.as_raw()).copied().unwrap_or_default();
+            has_unknown |= claim == Claim::Unknown && !has_word;
+            let may_be_it = has_word
+                || match claim {
+                    Claim::Known => false,
+                    Claim::Below => true,
+                    Claim::Unknown => !self.is_in_none(pid, &outside, &mut outermost),
+                    Claim::Nothing => {
+                        others.push(pid);
+                        self.is_elsewhere(pid, &outside)
+                    }
+                };
             if may_be_it {
                 found.push(pid.as_raw());
             }
@@ -81,6 +77,75 @@ impl Focus<'_> {
         let may_have_others = has_unknown || !found.is_empty();
         let is_known = !may_have_others || !others.into_iter().any(|pid| self.has_other_state_files(pid));
         Some(found).filter(|_| is_known)
+    }
+
+    /// What the groups of each process say, if they say anything. None if that is not sure.
+    fn said(&mut self, of_path: impl Fn(&[u8]) -> Said) -> Option<ById<i32, Said>> {
+        // Names of units are written in another way than those of containers.
+        let of_path = |path: &[u8]| (!path.contains(&b'\\')).then(|| of_path(path));
+        let (mut found, unlisted) = match self.listing() {
+            Some(listing) => self.listed(listing, &of_path)?,
+            None => (ById::default(), self.pids.clone()),
+        };
+        self.add_read(&mut found, &unlisted, of_path).then_some(found)
+    }
+
+    /// The same from the list of all groups, with the processes that only their own files can be asked about.
+    fn listed(
+        &self,
+        listing: &Listing,
+        of_path: impl Fn(&[u8]) -> Option<Said>,
+    ) -> Option<(ById<i32, Said>, Vec<Pid>)> {
+        // A process tells the number of its group in less time than a group its processes.
+        let numbers = self.names.as_ref().map(|names| &names.groups).filter(|numbers| !numbers.is_empty());
+        let (mut found, mut by_number, mut unlisted) =
+            (ById::<i32, Said>::default(), ById::default(), Vec::new());
+        for group in listing.groups() {
+            let said = of_path(&group.path);
+            if let (Some(number), Some(_)) = (group.number, numbers) {
+                by_number.insert(number, said);
+            } else if said != Some(Said::default()) {
+                for pid in listing.members(group)? {
+                    let known = found.entry(pid).or_default();
+                    *known = said?.max(*known);
+                }
+            }
+        }
+        let Some(numbers) = numbers else { return Some((found, unlisted)) };
+        by_number.insert(Listing::ROOT, Some(Said::default()));
+        for pid in &self.pids {
+            match numbers.get(&pid.as_raw()).and_then(|number| by_number.get(number)) {
+                Some(said) => {
+                    let known = found.entry(pid.as_raw()).or_default();
+                    *known = (*said)?.max(*known);
+                }
+                None => unlisted.push(*pid),
+            }
+        }
+        Some((found, unlisted))
+    }
+
+    /// Adds what the groups of these processes say, read of each. False if that is not sure.
+    fn add_read(
+        &mut self,
+        found: &mut ById<i32, Said>,
+        pids: &[Pid],
+        of_path: impl Fn(&[u8]) -> Option<Said>,
+    ) -> bool {
+        let mut by_text = HashMap::<Vec<u8>, Said>::default();
+        for pid in pids {
+            let Ok(text) = self.scan.cgroup(*pid) else { continue };
+            let said = by_text.get(text).copied().or_else(|| {
+                let each: Option<Vec<Said>> = parse(text).map(|line| of_path(line.path)).collect();
+                Some(each?.into_iter().max().unwrap_or_default()).filter(|_| !View::is_relative(text))
+            });
+            let Some(said) = said else { return false };
+            if !by_text.contains_key(text) {
+                by_text.insert(text.to_vec(), said);
+            }
+            found.insert(pid.as_raw(), said);
+        }
+        true
     }
 
     fn outside(&self) -> Option<Outside> {
