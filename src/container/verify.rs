@@ -10,7 +10,7 @@ use super::{Container, cgroup_lines};
 use crate::isolation::ns;
 use crate::order;
 use crate::proc::clock::{self, Clock};
-use crate::proc::ns::{Kind, parse_link};
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, number};
 
 /// The beginning of the path of a group that belongs to a user.
@@ -112,9 +112,7 @@ fn owners_up_from(user_ns: Option<OwnedFd>) -> impl Iterator<Item = u32> {
 
 /// The inode of a namespace of the process.
 pub(super) fn namespace(proc: &ProcRoot, pid: Pid, kind: Kind) -> Option<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    let link = proc.link(&proc.path_of(pid, &kind.link())).ok()?;
-    parse_link(link.as_os_str().as_bytes())
+    proc.process(pid).ns(kind)
 }
 
 /// The first process of the pid namespace of a process, where the kernel can say it.

@@ -5,6 +5,7 @@ pub(crate) mod clock;
 mod copy;
 pub(crate) mod covers;
 mod credentials;
+mod dents;
 mod descriptors;
 pub(crate) mod hidden;
 pub(crate) mod hidden_mounts;
@@ -21,17 +22,19 @@ mod scan;
 pub(crate) mod signals;
 mod stat;
 mod status;
+mod survivors;
 
 pub(crate) use copy::{HostCopy, below_root};
 pub(crate) use credentials::Sets;
 pub use credentials::{Credentials, Mask};
+pub(crate) use dents::entries;
 pub(crate) use descriptors::{links_of, sockets_of};
 pub(crate) use passwd::{UserLine, group_name, user_name};
 pub use passwd::{Users, gid_of, groups, groups_with, id, uid_of, users};
 pub(crate) use plain::{open_of_proc, open_plain, open_plain_by};
 pub(crate) use process::Process;
 pub(crate) use rare::mount_id;
-pub(crate) use scan::{Namespaces, Scan, entries};
+pub(crate) use scan::{Namespaces, Scan};
 pub use stat::Stat;
 pub(crate) use stat::TICKS;
 pub use status::Status;
@@ -111,7 +114,13 @@ impl ProcRoot {
         match hidden::is_hidden(pid) {
             // No file has this path.
             true => self.base().join(format!("{pid} (hidden)")).join(file),
-            false => self.base().join(pid.to_string()).join(file),
+            false => {
+                let process = self.base().join(pid.to_string());
+                match survivors::thread(pid, file) {
+                    Some(thread) => process.join("task").join(thread.to_string()).join(file),
+                    None => process.join(file),
+                }
+            }
         }
     }
 
@@ -153,6 +162,19 @@ impl ProcRoot {
             None => openat(AT_FDCWD, &path, flags, Mode::empty()),
             Some(copy) => copy.directory(&self.in_copy(&path)?),
         }
+    }
+
+    /// Reads what no thread of a process has that has ended: a second time if another one stands for it from now on.
+    pub(super) fn of_living<T>(&self, pid: Pid, read: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
+        let result = read();
+        let errno = result.as_ref().err().and_then(std::io::Error::raw_os_error).map(Errno::from_raw);
+        if self.is_copy() || !errno.is_some_and(survivors::is_without_thread) {
+            return result;
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let found =
+            openat(AT_FDCWD, &self.path, flags, Mode::empty()).is_ok_and(|proc| survivors::find(&proc, pid));
+        if found { read() } else { result }
     }
 
     /// The text of a link with such a path.

@@ -1,14 +1,17 @@
 //! One process, as /proc shows it.
 
+use std::ffi::CString;
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
 use super::idmap::Which;
 use super::ns::{Kind, parse_link};
 use super::{Credentials, ProcRoot, Stat, Status};
+use crate::sys;
 
 /// A PID below a [`ProcRoot`]. The process need not exist: each read can fail.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +94,11 @@ impl Process<'_> {
         Stat::parse(&self.stat_text().ok()?)
     }
 
+    /// Has it ended, with all its threads?
+    pub(crate) fn is_zombie(&self) -> bool {
+        self.stat().is_some_and(|stat| stat.state == b'Z' && stat.threads < 2)
+    }
+
     /// The start time, in ticks of 1/100 s since boot.
     #[must_use]
     pub fn start_time(&self) -> Option<u64> {
@@ -103,7 +111,7 @@ impl Process<'_> {
     }
 
     pub fn mountinfo(&self) -> Result<Vec<u8>> {
-        self.read("mountinfo")
+        self.root.of_living(self.pid, || self.read("mountinfo"))
     }
 
     /// Its arguments, each ended by a NUL.
@@ -115,10 +123,18 @@ impl Process<'_> {
         self.read(which.file())
     }
 
+    /// Device and inode of its root directory, if they are known without a request to a file server, which can block.
+    #[must_use]
+    pub(crate) fn root_id(&self) -> Option<((u32, u32), u64)> {
+        let path = || CString::new(self.path("root").into_os_string().into_vec()).map_err(Error::other);
+        let read = || Ok(sys::file_id(AT_FDCWD, &path()?)?);
+        self.root.of_living(self.pid, read).ok()
+    }
+
     /// The inode of one of its namespaces, from the text of the link.
     #[must_use]
     pub fn ns(&self, kind: Kind) -> Option<u64> {
-        let link = self.root.link(&self.ns_path(kind)).ok()?;
+        let link = self.root.of_living(self.pid, || self.root.link(&self.ns_path(kind))).ok()?;
         parse_link(link.as_os_str().as_bytes())
     }
 

@@ -9,8 +9,9 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read};
 
+use super::dents::numbers;
 use super::ns::{Kind, parse_link};
-use super::{ProcRoot, hidden};
+use super::{ProcRoot, hidden, survivors};
 use crate::sys;
 use crate::text;
 
@@ -85,8 +86,26 @@ impl Scan {
             buffer[..length].copy_from_slice(&text.as_bytes()[..length]);
             return Ok(&buffer[..length]);
         }
-        let mut path = [0; 48];
-        sys::read_link_at(&self.dir, c_path(&mut path, pid, link)?, buffer)
+        let length = self.of_living(pid, || {
+            let mut path = [0; PATH];
+            let path = c_path(&mut path, pid, link)?;
+            sys::read_link_at(&self.dir, path, buffer).map(<[u8]>::len)
+        })?;
+        Ok(&buffer[..length])
+    }
+
+    /// Reads what no thread of a process has that has ended: a second time if another one stands for it from now on.
+    fn of_living<T>(&self, pid: Pid, mut read: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+        match read() {
+            Err(errno)
+                if survivors::is_without_thread(errno)
+                    && self.copy.is_none()
+                    && survivors::find(&self.dir, pid) =>
+            {
+                read()
+            }
+            result => result,
+        }
     }
 
     /// The links of its namespaces. Fails for the files of another host.
@@ -99,8 +118,7 @@ impl Scan {
 
     /// The root directory of a process.
     pub(crate) fn root(&self, pid: Pid) -> nix::Result<sys::Known> {
-        let mut path = [0; 48];
-        sys::known(&self.dir, c_path(&mut path, pid, "root")?)
+        self.of_living(pid, || sys::known(&self.dir, c_path(&mut [0; PATH], pid, "root")?))
     }
 
     /// Opens `/proc/PID/FILE`.
@@ -119,7 +137,7 @@ impl Scan {
         if let Some(copy) = &self.copy {
             return copy.open(&copy.path_of(pid, file));
         }
-        let mut path = [0; 48];
+        let mut path = [0; PATH];
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | flags;
         openat(&self.dir, c_path(&mut path, pid, file)?, flags, Mode::empty())
     }
@@ -208,10 +226,18 @@ impl Scan {
     }
 }
 
+/// The longest path with its NUL.
+const PATH: usize = 64;
+
 /// `PID/FILE`, written without allocation, as it is needed several times for each process.
-fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
+fn c_path<'a>(buffer: &'a mut [u8; PATH], pid: Pid, file: &str) -> nix::Result<&'a CStr> {
     if hidden::is_hidden(pid) {
         return Err(Errno::ESRCH);
+    }
+    if let Some(thread) = survivors::thread(pid, file) {
+        let path = format!("{pid}/task/{thread}/{file}\0");
+        buffer.get_mut(..path.len()).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(path.as_bytes());
+        return CStr::from_bytes_until_nul(buffer).map_err(|_| Errno::ENAMETOOLONG);
     }
     let at = text::digits(pid.as_raw().unsigned_abs().into(), &mut buffer[..10]);
     buffer[10] = b'/';
@@ -224,38 +250,14 @@ fn c_path<'a>(buffer: &'a mut [u8; 48], pid: Pid, file: &str) -> nix::Result<&'a
 /// The names in a directory that are numbers of processes or threads, sorted, with their inodes.
 fn numbers_in(dir: &OwnedFd) -> std::io::Result<Vec<(Pid, u64)>> {
     let (mut pids, mut buffer) = (Vec::new(), vec![0; 32 * 1024]);
-    let number = |(inode, name): (u64, &CStr)| Some((pid(name.to_str().ok()?)?, inode));
     loop {
         match sys::get_dents(dir, &mut buffer)? {
             [] => break,
-            raw => pids.extend(numbered(raw).filter_map(number)),
+            raw => pids.extend(numbers(raw)),
         }
     }
     pids.sort_unstable();
     Ok(pids)
-}
-
-/// The names in the result of getdents64(2).
-pub(crate) fn entries(raw: &[u8]) -> impl Iterator<Item = &CStr> {
-    numbered(raw).map(|(_, name)| name)
-}
-
-/// The same with their inodes.
-fn numbered(mut raw: &[u8]) -> impl Iterator<Item = (u64, &CStr)> {
-    // struct linux_dirent64: inode 8 bytes, offset 8, length of the record 2, type 1, name and its NUL.
-    std::iter::from_fn(move || {
-        let length = usize::from(u16::from_ne_bytes([*raw.get(16)?, *raw.get(17)?]));
-        let record = raw.get(..length).filter(|record| record.len() > 19)?;
-        raw = &raw[length..];
-        let inode = u64::from_ne_bytes(record[..8].try_into().ok()?);
-        Some((inode, CStr::from_bytes_until_nul(&record[19..]).ok()?))
-    })
-}
-
-/// Parses a PID as the kernel writes it: no sign, no leading zero.
-fn pid(name: &str) -> Option<Pid> {
-    let pid = name.parse::<i32>().ok().filter(|&pid| pid > 0)?;
-    name.starts_with(|first: char| matches!(first, '1'..='9')).then_some(Pid::from_raw(pid))
 }
 
 #[cfg(test)]
@@ -263,21 +265,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_process_directories_are_pids() {
-        assert_eq!(pid("4194304"), Some(Pid::from_raw(4_194_304)));
-        for name in ["0", "-5", "+1", "01", "", "self", "1x", "99999999999"] {
-            assert_eq!(pid(name), None, "{name}");
-        }
-    }
-
-    #[test]
     fn paths_of_processes() {
         for (number, path) in [(1, c"1/ns/pid"), (i32::MAX, c"2147483647/ns/pid"), (10, c"10/ns/pid")] {
-            assert_eq!(c_path(&mut [0; 48], Pid::from_raw(number), "ns/pid"), Ok(path));
+            assert_eq!(c_path(&mut [0; PATH], Pid::from_raw(number), "ns/pid"), Ok(path));
         }
-        let long = "x".repeat(37);
-        assert_eq!(c_path(&mut [0; 48], Pid::from_raw(1), &long), Err(Errno::ENAMETOOLONG));
-        assert!(c_path(&mut [0; 48], Pid::from_raw(1), &long[1..]).is_ok());
+        let long = "x".repeat(PATH - 11);
+        assert_eq!(c_path(&mut [0; PATH], Pid::from_raw(1), &long), Err(Errno::ENAMETOOLONG));
+        assert!(c_path(&mut [0; PATH], Pid::from_raw(1), &long[1..]).is_ok());
     }
 
     #[test]

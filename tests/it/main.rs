@@ -56,6 +56,7 @@ mod ctr_whose_live;
 mod ctr_whose_missing;
 mod ctr_whose_names;
 mod ctr_whose_sockets;
+mod ctr_whose_threads;
 mod docs;
 mod docs_examples;
 mod failing_calls;

@@ -7,7 +7,7 @@ use nix::unistd::{Pid, geteuid};
 use serde::Serialize;
 
 use crate::isolation::capabilities::own;
-use crate::proc::{Credentials, ProcRoot, Status};
+use crate::proc::{Credentials, ProcRoot};
 
 #[derive(Serialize, Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unknown {
@@ -34,13 +34,14 @@ impl Unknowns {
     /// For a report about this process.
     pub(super) fn new(proc: &ProcRoot, pid: i32) -> Unknowns {
         let own = own::flags().map_or(0, |flags| flags.permitted);
-        let status = proc.process(Pid::from_raw(pid)).status_text().unwrap_or_default();
+        let process = proc.process(Pid::from_raw(pid));
+        let status = process.status_text().unwrap_or_default();
         let of_target = Credentials::parse(&status).map_or(0, |all| all.sets.permitted);
         Unknowns {
             list: RefCell::default(),
             is_copy: proc.is_copy(),
             is_stronger: of_target & !own != 0,
-            is_zombie: Status::parse(&status).state == b'Z',
+            is_zombie: process.is_zombie(),
         }
     }
 

@@ -1,11 +1,10 @@
 //! Files of containers: layers of root file systems, mounts, state and log files.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::AT_FDCWD;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Owner, Role};
@@ -20,7 +19,7 @@ use crate::proc::hidden_mounts::HiddenMounts;
 use crate::proc::mountinfo::{Mount, mounts, mounts_of, mounts_on, unescape};
 use crate::proc::ns::Kind as Namespace;
 use crate::proc::overlay::overlay;
-use crate::{sys, text};
+use crate::text;
 
 /// The mounts of one container that are looked at: a user can make 100,000.
 const MOST_MOUNTS: usize = 4_000;
@@ -122,8 +121,7 @@ pub(super) fn is_unlisted(host_mounts: &[u8], device: &[u8]) -> bool {
 
 /// The device of the root directory of a process, which nobody can choose.
 pub(super) fn root_device(proc: &ProcRoot, pid: Pid) -> Option<Vec<u8>> {
-    let root = CString::new(proc.path_of(pid, "root").into_os_string().into_vec()).ok()?;
-    let ((major, minor), _) = sys::file_id(AT_FDCWD, &root).ok()?;
+    let ((major, minor), _) = proc.process(pid).root_id()?;
     Some(format!("{major}:{minor}").into_bytes())
 }
 

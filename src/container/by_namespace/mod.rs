@@ -186,7 +186,7 @@ fn net_names(files: &Files) -> HashMap<u64, String> {
 /// can block.
 fn root_of(proc: &ProcRoot, pid: Pid) -> Option<FileId> {
     match proc.is_copy() {
-        false => file_id(&proc.path_of(pid, "root")),
+        false => proc.process(pid).root_id(),
         // No file of a copy is the directory itself. The path of the link stands for it.
         true => proc.link(&proc.path_of(pid, "root")).ok().map(|path| {
             let mut hasher = DefaultHasher::new();

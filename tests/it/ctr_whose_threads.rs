@@ -1,0 +1,66 @@
+//! A process whose first thread has ended while another one runs: the kernel has no namespaces of the first one.
+
+use serde_json::Value;
+
+use crate::common::network::networks;
+use crate::common::process::{Holder, Piped, limited, python};
+use crate::common::{applet, program, skip, stdout, until};
+
+const SCRIPT: &str = "
+import ctypes, os, socket, sys, threading
+pid = open('/proc/self/stat').read().split()[0]
+os.system('ip link set lo up; ip addr add 10.92.83.2/32 dev lo')
+socket.sethostname('whose-thread-' + pid)
+server = socket.socket()
+server.bind(('10.92.83.2', 18183))
+server.listen()
+def rest():
+    print(pid, flush=True)
+    sys.stdin.read()
+    os._exit(0)
+threading.Thread(target=rest).start()
+ctypes.CDLL(None).pthread_exit(None)
+";
+
+fn json(command: &str, arguments: &[&str]) -> Value {
+    let output = limited(applet(command).arg("-J").args(arguments));
+    serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+#[test]
+fn the_namespaces_of_a_process_without_its_first_thread() {
+    let test = "the_namespaces_of_a_process_without_its_first_thread";
+    if !networks(test) {
+        return;
+    }
+    if !python() {
+        return skip(test, "needs python3");
+    }
+    let mut command = program("unshare");
+    let mut piped = Piped::new(command.args(["-m", "-p", "-f", "-n", "-u", "python3", "-c", SCRIPT]));
+    let pid = piped.line().parse().expect("a PID");
+    let holder = Holder::of(piped, pid);
+    let state = || std::fs::read_to_string(holder.file("stat")).expect("its stat").contains(") Z ");
+    until("the first thread ends", state);
+    assert!(std::fs::read_link(holder.file("ns/net")).is_err(), "the kernel has its namespaces");
+    let name = format!("anon:{}", holder.link("pid").trim_matches(|c: char| !c.is_ascii_digit()));
+    let thread = std::fs::read_dir(holder.file("task")).expect("threads");
+    let thread = thread.map(|one| one.expect("a thread").path()).find(|one| !one.ends_with(pid.to_string()));
+    let link = std::fs::read_link(thread.expect("another thread").join("ns/net")).expect("a link");
+    let host = format!("whose-thread-{pid}");
+    for word in
+        [link.to_str().expect("UTF-8"), "10.92.83.2", "10.92.83.2:18183", &format!("host:{host}"), &host]
+    {
+        let found = json("ctr-whose", &[word]);
+        assert_eq!(found["things"][0]["answers"][0]["container"], *name, "{word}: {found}");
+    }
+    // As util-linux: what the process itself has.
+    let kinds = stdout(&limited(applet("lsns").args(["-r", "-n", "-o", "TYPE", "-p", &pid.to_string()])));
+    assert!(kinds.contains("pid") && !kinds.contains("net"), "{kinds}");
+    let found = json("ctr-inspect", &[&pid.to_string()]);
+    let found = &found["containers"][0];
+    assert_eq!(found["namespaces"]["hostname"], *host, "{found}");
+    assert_eq!(found["network"]["listening"][0]["pid"], pid, "{found}");
+    let listed = limited(applet("ctr-ps").args(["-l", "-r", "-o", "container,ip", &pid.to_string()]));
+    assert!(stdout(&listed).contains(&format!("{name} 10.92.83.2")), "{listed:?}");
+}
