@@ -19,6 +19,20 @@ pub(crate) struct Port {
     pub port: Option<u16>,
 }
 
+impl Port {
+    /// `127.0.0.1:8081->80/tcp`
+    #[must_use]
+    pub(crate) fn shown(&self) -> String {
+        let number = |port: Option<u16>| port.map_or_else(|| "?".to_owned(), |port| port.to_string());
+        let address = match self.host_address.as_deref() {
+            None | Some("0.0.0.0") => "*".to_owned(),
+            Some(address) if address.contains(':') => format!("[{address}]"),
+            Some(address) => address.to_owned(),
+        };
+        format!("{address}:{}->{}/{}", number(self.host_port), number(self.port), self.protocol)
+    }
+}
+
 /// The exit status after SIGKILL: what the kernel sends, but also `docker stop` after its timeout.
 pub(crate) const KILLED: i64 = 137;
 

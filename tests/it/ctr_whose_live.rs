@@ -242,6 +242,10 @@ fn a_process_of_a_container_is_no_proxy() {
         let arguments: Vec<&str> = arguments.split(' ').collect();
         children.push(run_inside(&liar, file.to_str().expect("UTF-8"), &arguments, socket));
         assert_eq!(answers(&format!(":{port}")), [of(&liar, "listener")], "{name}");
+        let pid = &things(&format!(":{port}"))[0]["answers"][0]["pid"];
+        let line = format!("LISTEN 0 1 127.0.0.1:{port} 0.0.0.0:* users:((\"{name}\",pid={pid},fd=0))\n");
+        let copied = stdout(&fed(applet("ctr-whose").arg("-"), Some(line.as_bytes())));
+        assert_eq!(copied, line.replace(",fd", &format!(" ({}),fd", label(&liar))), "its own container");
     }
     drop((liar, victim));
     children.iter_mut().for_each(|child| _ = child.wait());
@@ -302,11 +306,23 @@ fn a_proxy_of_root_leads_to_the_container() {
     let text = things(&proxy.0.id().to_string())[0]["host"]["text"].clone();
     let works = format!(", which works for {}", label(&holder));
     assert!(text.as_str().is_some_and(|text| text.ends_with(&works)), "{text}");
+    // The same in a line of ss(8); not at a port that it has not.
+    let line = |port: &str, name: &str, pid: u32| {
+        format!("LISTEN 0 4096 127.0.0.1{port} 0.0.0.0:* users:((\"{name}\",pid={pid},fd=0))\n")
+    };
+    let copied = |line: &str| stdout(&fed(applet("ctr-whose").arg("-"), Some(line.as_bytes())));
+    let of_proxy = line(&port, "docker-proxy", proxy.0.id());
+    assert_eq!(copied(&of_proxy), of_proxy.replace(",fd", &format!(" ({}),fd", label(&holder))));
+    for other in [line(":1", "docker-proxy", proxy.0.id()), line(&port, "conmon", proxy.0.id())] {
+        assert_eq!(copied(&other), other);
+    }
     // Any user can give a process that name.
     std::fs::set_permissions(&scratch.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .expect("a mode");
     let (of_user, port) = run(Some(65534));
     assert_eq!(answers(&port), []);
+    let of_user_line = line(&port, "docker-proxy", of_user.0.id());
+    assert_eq!(copied(&of_user_line), of_user_line);
     assert!(things(&port)[0]["host"]["text"].as_str().is_some_and(|text| text.starts_with("docker-proxy ")));
     let text = things(&of_user.0.id().to_string())[0]["host"]["text"].to_string();
     assert!(text.starts_with("\"docker-proxy ") && !text.contains("works for"), "{text}");

@@ -218,9 +218,10 @@ fn by_name(finder: &Finder<'_>, path: &str, entry: &mut Entry) -> Option<String>
 
 /// Why it is not known whose a group without processes is.
 pub(super) fn without_process(finder: &Finder<'_>, path: &str) -> String {
+    let shown = shortened_path(path.as_bytes());
     match is_there(finder, path) {
-        true => format!("no process is in the group {path}, so it is not known whose it is"),
-        false => format!("the group {path} does not exist any more, so it is not known whose it was"),
+        true => format!("no process is in the group {shown}"),
+        false => format!("the group {shown} does not exist any more"),
     }
 }
 

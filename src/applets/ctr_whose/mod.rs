@@ -58,7 +58,8 @@
 //! memory, and in `0::PATH`, if only processes of the container are in the group), interfaces of the host that lead
 //! to a container, addresses of containers to which the host would send through their interfaces. After a PID it is added
 //! only if the line says that the number is a PID and has a time after the start of that process and not in the future, or
-//! has the form of ss(8). The process in `Killed process N (NAME)` and in `oom_reaper: reaped process N (NAME)` is gone: its container is that of the `oom-kill:` line of
+//! has the form of ss(8). In that form the PID of a program of the host that takes connections for a container at the local port
+//! (docker-proxy, conmon, rootlessport, pasta) is followed by that container. The process in `Killed process N (NAME)` and in `oom_reaper: reaped process N (NAME)` is gone: its container is that of the `oom-kill:` line of
 //! the same process at most five seconds before it, else that in the kernel's own log. In `TIME HOST NAME[PID]:` of syslog
 //! the name must be that of the process too. If HOST
 //! (or `node=HOST` of auditd) is not the name of this host, the container is added after ids only, as other hosts have the

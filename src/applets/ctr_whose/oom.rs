@@ -47,7 +47,8 @@ pub(super) fn line(finder: &Finder<'_>, text: &[u8]) -> Entry {
     match &found.limit {
         Some(limit) => {
             let path = cgroup::path_of(limit);
-            add(finder, &path, &format!("limit of {path}"), Role::Itself, &mut entry);
+            let shown = cgroup::shortened_path(limit);
+            add(finder, &path, &format!("limit of {shown}"), Role::Itself, &mut entry);
         }
         None if found.is_hosts => {
             entry.host = Some(Host::new("memory of the host was used up, not that of a limit"));

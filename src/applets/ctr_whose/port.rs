@@ -50,7 +50,7 @@ pub(super) fn port(finder: &Finder<'_>, asked: &Port) -> Entry {
 
 /// The containers that publish the port when they run.
 fn of_stopped(finder: &Finder<'_>, asked: &Port) -> Vec<Answer> {
-    let published = |port: &details::Port| format!("publishes {} when it runs", mapping(port));
+    let published = |port: &details::Port| format!("publishes {} when it runs", port.shown());
     let mut found = Vec::new();
     for one in finder.stopped() {
         for port in one.ports.iter().filter(|port| asked.fits_published(port)) {
@@ -227,18 +227,35 @@ pub(super) fn served_by(finder: &Finder<'_>, pid: i32) -> Vec<usize> {
     if is_monitor_name(&comm) {
         found.extend((0..world.containers.len()).filter(|number| is_parent(finder, pid, *number)));
     }
-    if is_proxy_name(&comm) && comm != DAEMON && !world.proc.is_copy() {
-        let mut inodes = BTreeSet::new();
-        _ = sockets_of(&world.links, pid, MOST_DESCRIPTORS, |inode| _ = inodes.insert(inode));
-        for listener in finder.listeners().iter().filter(|one| inodes.contains(&one.inode)) {
-            let asked = Port { number: listener.port, transport: Some(listener.transport), address: None };
-            let published = by_proxy(finder, pid, listener, &stated(finder, &asked));
-            found.extend(published.into_iter().flatten().map(|one| one.container));
-        }
-    }
+    found.extend(proxied(finder, pid, &comm).into_iter().map(|(_, container)| container));
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// The containers for which a process of the host with this name takes connections, with the port of the host.
+fn proxied(finder: &Finder<'_>, pid: i32, comm: &str) -> Vec<(u16, usize)> {
+    if !is_proxy_name(comm) || comm == DAEMON || finder.world.proc.is_copy() {
+        return Vec::new();
+    }
+    let (mut inodes, mut found) = (BTreeSet::new(), Vec::new());
+    _ = sockets_of(&finder.world.links, pid, MOST_DESCRIPTORS, |inode| _ = inodes.insert(inode));
+    for listener in finder.listeners().iter().filter(|one| inodes.contains(&one.inode)) {
+        let asked = Port { number: listener.port, transport: Some(listener.transport), address: None };
+        let published = by_proxy(finder, pid, listener, &stated(finder, &asked));
+        found.extend(published.into_iter().flatten().map(|one| (listener.port, one.container)));
+    }
+    found
+}
+
+/// The proxies of the host: PID, port of the host, and container.
+pub(super) fn proxies(finder: &Finder<'_>) -> Vec<(i32, u16, usize)> {
+    let all = finder.world.processes.iter();
+    let hosts = all.filter(|seen| seen.container.is_none() || finder.is_program_of_host(seen.pid));
+    let of = |pid: i32| {
+        proxied(finder, pid, &finder.comm(pid)).into_iter().map(move |(port, one)| (pid, port, one))
+    };
+    hosts.flat_map(|seen| of(seen.pid)).collect()
 }
 
 /// conmon is the parent of the container's first process.
@@ -338,7 +355,7 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
         };
         let via = one.via.map(|via| format!(" ({})", finder.comm(via))).unwrap_or_default();
         let of_pod = finder.of_pod(container);
-        let detail = format!("published {}{via}{of_pod}{inside}", mapping(&one.port));
+        let detail = format!("published {}{via}{of_pod}{inside}", one.port.shown());
         let answer = Answer::new(Owner::Running(container), Role::Published, one.by, detail);
         entry.answers.push(answer.of_process(pid));
     }
@@ -348,17 +365,6 @@ fn add_published(finder: &Finder<'_>, mut published: Vec<Published>, entry: &mut
 /// the publisher has not published it.
 fn publisher((stated, is_pause): (usize, bool), listens: Option<usize>, candidates: &[usize]) -> usize {
     listens.filter(|number| is_pause || candidates.contains(number)).unwrap_or(stated)
-}
-
-/// `127.0.0.1:8081->80/tcp`
-fn mapping(port: &details::Port) -> String {
-    let number = |port: Option<u16>| port.map_or_else(|| "?".to_owned(), |port| port.to_string());
-    let address = match port.host_address.as_deref() {
-        None | Some("0.0.0.0" | "::") => "*".to_owned(),
-        Some(address) if address.contains(':') => format!("[{address}]"),
-        Some(address) => address.to_owned(),
-    };
-    format!("{address}:{}->{}/{}", number(port.host_port), number(port.port), port.protocol)
 }
 
 /// Who listens in these namespaces.

@@ -128,6 +128,9 @@ impl Word {
             kind => format!("'{}:{shown}'", kind.prefix()),
         };
         let help = match others.iter().map(prefix).collect::<Vec<_>>().join(", ") {
+            _ if self.text.as_bytes().starts_with(b"compose:") => {
+                "; 'ctr-ps -l -a --project NAME' lists the containers of a project".to_owned()
+            }
             _ if self.is_line() => "; a line goes to 'ctr-whose -'".to_owned(),
             none if none.is_empty() => none,
             all => format!("; perhaps {all}"),

@@ -79,13 +79,8 @@ impl Published {
 
     /// `127.0.0.1:8081->80/tcp`
     pub(in crate::applets::ctr_inspect) fn shown(&self) -> String {
-        let number = |port: Option<u16>| port.map_or_else(|| "?".to_owned(), |port| port.to_string());
-        let address = match self.host_address.as_deref() {
-            None | Some("0.0.0.0") => "*".to_owned(),
-            Some(address) if address.contains(':') => format!("[{address}]"),
-            Some(address) => address.to_owned(),
-        };
-        format!("{address}:{}->{}/{}", number(self.host_port), number(self.port), self.protocol)
+        let Published { protocol, host_address, host_port, port, .. } = self.clone();
+        Port { protocol, host_address, host_port, port }.shown()
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::unistd::Pid;
 
-use super::super::answer::{JsonAnswer, Named};
+use super::super::answer::{By, JsonAnswer, Named, Role};
 use super::super::files::{layer_ids, root_device};
 use super::super::finder::{Finder, recorded, status};
-use super::super::{Request, host, network};
+use super::super::servers::is_proxy_name;
+use super::super::{Request, host, network, port};
 use super::Thing;
 use super::time::{Time, time_of};
 use super::victims::Victims;
@@ -39,6 +40,8 @@ pub(super) struct Known<'a> {
     unknown: HashMap<Vec<u8>, Instant>,
     /// Has a line asked for a group? Before that no table of them is made.
     wants_groups: bool,
+    /// The same for a process that takes connections for containers.
+    wants_proxies: bool,
     pub(super) victims: Victims,
     /// How often everything was read. The numbers of owners are of one reading.
     readings: usize,
@@ -62,6 +65,8 @@ struct Tables {
     /// With which bytes the names of interfaces begin.
     begins: Vec<[u8; 2]>,
     processes: ById<i32, usize>,
+    /// PID and port of the host, if a line asked for one.
+    proxies: HashMap<(i32, u16), Option<usize>>,
     /// Paths of groups, if a line asked for one.
     groups: HashMap<Vec<u8>, Option<usize>>,
 }
@@ -87,6 +92,7 @@ impl<'a> Known<'a> {
             took,
             unknown,
             wants_groups: false,
+            wants_proxies: false,
             victims,
             readings: 0,
         }
@@ -106,7 +112,7 @@ impl<'a> Known<'a> {
 
     fn read(&mut self) -> Result<()> {
         let begin = Instant::now();
-        self.tables = Some(Tables::read(self.request, self.wants_groups)?);
+        self.tables = Some(Tables::read(self.request, (self.wants_groups, self.wants_proxies))?);
         self.took = begin.elapsed();
         self.read_at = Some(Instant::now());
         self.readings += 1;
@@ -236,6 +242,23 @@ impl<'a> Known<'a> {
         Ok(Some(owner).filter(|_| has_name && has_begun()))
     }
 
+    /// The container for which a process of the host listens on this port, by its name a proxy.
+    pub(super) fn proxy(&mut self, pid: i32, port: u16, comm: &[u8]) -> Result<Option<usize>> {
+        if !std::str::from_utf8(comm).is_ok_and(is_proxy_name) {
+            return Ok(None);
+        }
+        if !std::mem::replace(&mut self.wants_proxies, true) {
+            self.read()?;
+        }
+        let key = format!("{pid}:{port}");
+        let owner = self.found(key.as_bytes(), |tables| tables.proxies.get(&(pid, port)).copied())?;
+        let tables = self.tables()?;
+        let process = tables.proc.process(Pid::from_raw(pid));
+        let is_it = process.start_time().is_some_and(|start| start <= tables.listed)
+            && process.status().is_ok_and(|status| is_cut(comm, &status.name));
+        Ok(owner.filter(|_| is_it))
+    }
+
     /// Is it a name of this host, with or without its domain?
     pub(super) fn is_host(&self, name: &[u8]) -> bool {
         let first = |name: &[u8]| name.split(|&b| b == b'.').next().unwrap_or_default().to_ascii_lowercase();
@@ -264,7 +287,12 @@ impl<'a> Known<'a> {
                 cpid: None,
                 command: None,
                 role: thing.role.name(),
-                by: if is_running { "kernel" } else { "state" },
+                by: match thing.role {
+                    Role::Published => By::Proxy,
+                    _ if is_running => By::Kernel,
+                    _ => By::State,
+                }
+                .name(),
                 detail: String::new(),
             }
         };
@@ -298,7 +326,7 @@ fn groups(finder: &Finder<'_>) -> HashMap<Vec<u8>, Option<usize>> {
 }
 
 impl Tables {
-    fn read(request: &Request, wants_groups: bool) -> Result<Tables> {
+    fn read(request: &Request, (wants_groups, wants_proxies): (bool, bool)) -> Result<Tables> {
         let (files, root) = host(request)?;
         let proc = files.proc(request.root.as_deref())?;
         let (clock, clock_read) = (Clock::read(&proc), Instant::now());
@@ -317,6 +345,7 @@ impl Tables {
             interfaces: HashMap::default(),
             begins: Vec::new(),
             processes: ById::default(),
+            proxies: HashMap::default(),
             groups: if wants_groups { groups(&finder) } else { HashMap::default() },
             proc: proc.clone(),
         };
@@ -357,6 +386,16 @@ impl Tables {
             if let Some(number) = container.filter(|_| !finder.is_program_of_host(process.pid)) {
                 tables.processes.insert(process.pid, number);
             }
+        }
+        let proxies = if wants_proxies { port::proxies(&finder) } else { Vec::new() };
+        let mut by_port: BTreeMap<(i32, u16), Vec<usize>> = BTreeMap::new();
+        for (pid, port, number) in proxies {
+            by_port.entry((pid, port)).or_default().push(number);
+        }
+        for (key, numbers) in by_port {
+            let is_sure = numbers.iter().all(|number| !finder.is_unverified(*number));
+            let owner = if is_sure { tables.all_of(&numbers) } else { None };
+            tables.proxies.insert(key, owner);
         }
         Ok(tables)
     }

@@ -238,14 +238,25 @@ fn of_number(line: &[u8], start: usize, word: &[u8], known: &mut Known<'_>) -> R
         known.note_victim(line);
     }
     let is_live = before.ends_with(b"\",pid=") && after.starts_with(b",fd=");
-    let owner = match known.process(pid, line, name_beside(before, after), is_live)? {
-        None if is_of_victim(before) => of_victim(pid, line, known)?,
-        owner => owner,
+    let name = name_beside(before, after);
+    let (mut role, mut owner) = (Role::Member, known.process(pid, line, name, is_live)?);
+    if owner.is_none() && is_of_victim(before) {
+        owner = of_victim(pid, line, known)?;
+    } else if let (None, true, Some(name), Some(port)) = (owner, is_live, name, local_port(before)) {
+        (role, owner) = (Role::Published, known.proxy(pid, port, name)?);
+    }
+    Ok(owner
+        .map(|owner| Thing { pid: Some(pid), ..thing(start, start + word.len(), Kind::Pid, role, owner) }))
+}
+
+/// The port of the first address in a line of ss(8): the local one.
+fn local_port(line: &[u8]) -> Option<u16> {
+    let port = |word: &[u8]| {
+        let at = word.iter().rposition(|&b| b == b':').filter(|at| *at > 0)?;
+        let digits = word[at + 1..].iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(&word[at + 1..]).ok().filter(|_| digits)?.parse().ok()
     };
-    Ok(owner.map(|owner| Thing {
-        pid: Some(pid),
-        ..thing(start, start + word.len(), Kind::Pid, Role::Member, owner)
-    }))
+    line.split(|&b| matches!(b, b' ' | b'\t')).find_map(port)
 }
 
 /// Is the process that the kernel names here gone, as it was killed for lack of memory?
@@ -332,6 +343,21 @@ mod tests {
         assert_eq!(ipv6(b"fd00::2"), "fd00::2".parse().ok());
         assert_eq!(ipv6(b"02:42:ac:11:00:02"), None);
         assert_eq!(ipv6(b"12:30:01"), None);
+    }
+
+    #[test]
+    fn the_local_port_is_the_first() {
+        for (line, port) in [
+            ("LISTEN 0 4096 0.0.0.0:8081 0.0.0.0:* users:((\"x\",pid=", Some(8081)),
+            ("tcp LISTEN 0 4096 [::]:8081 [::]:* users:((\"x\",pid=", Some(8081)),
+            ("udp UNCONN 0 0 127.0.0.1%lo:53 *:*", Some(53)),
+            ("*:8081", Some(8081)),
+            ("LISTEN 0 4096 *:http *:*", None),
+            ("users:((\"x\",pid=", None),
+            (":80 1:99999", None),
+        ] {
+            assert_eq!(local_port(line.as_bytes()), port, "{line}");
+        }
     }
 
     #[test]
