@@ -31,6 +31,15 @@ impl Formatter for Safe {
         }
         Ok(())
     }
+
+    /// The text of a value that was written before, by serde_json alone. Only strings have such characters.
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        const DELETE: u8 = 0x7f;
+        if fragment.is_ascii() && memchr::memchr(DELETE, fragment.as_bytes()).is_none() {
+            return out.write_all(fragment.as_bytes());
+        }
+        self.write_string_fragment(out, fragment)
+    }
 }
 
 #[cfg(test)]

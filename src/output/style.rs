@@ -42,13 +42,23 @@ impl When {
     #[must_use]
     pub(crate) fn on_stdout(self) -> bool {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         match self {
             When::Always => true,
             When::Never => false,
-            When::Auto => !set("NO_COLOR") && !dumb() && std::io::stdout().is_terminal(),
+            When::Auto => !set("NO_COLOR") && !is_dumb() && std::io::stdout().is_terminal(),
         }
     }
+}
+
+/// A terminal that obeys no escape sequences.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Is stdout a terminal whose cursor can be moved?
+#[must_use]
+pub(crate) fn is_screen() -> bool {
+    std::io::stdout().is_terminal() && !is_dumb()
 }
 
 /// Applies styles, or leaves the text unchanged.

@@ -179,8 +179,14 @@ fn kills_in_groups_below_count_on_v1() {
     };
     assert!(kills_are(5));
     kills("system.slice", 4);
-    // All is looked at again because of a process that is unlike all others.
+    // The first process of a group is unlike all others.
     host.process(40, 1, "/new.scope", b"new\0");
+    let lines: String = CONTROLLERS
+        .iter()
+        .enumerate()
+        .map(|(at, (_, names))| format!("{at}:{names}:/docker/{WEB}/system.slice\n"))
+        .collect();
+    host.file("proc/40/cgroup", lines);
     assert!(kills_are(9));
 }
 

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::common::ctr_ps::{DB, Host, WEB, scope, state};
 use crate::common::ctr_top::{V2, ctr_top, document, row, v2, write};
 use crate::common::network::networks;
-use crate::common::process::{Holder, Piped, limited};
+use crate::common::process::{Holder, Piped, children, limited};
 use crate::common::{applet, binary, program, skip, stderr, there, until as eventually};
 
 /// Documents, until the row of a container is as wanted. None: there is no row. The time of the host passes meanwhile.
@@ -137,6 +139,111 @@ fn a_further_sample_costs_one_call_for_each_file_of_a_group() {
     assert!((10..=16).contains(&container), "{container} calls for a container and sample: {few}, {more}");
     let process = most.saturating_sub(more) / 120;
     assert!(process == 0, "{process} calls for a process and sample: {more}, {most}");
+}
+
+/// A host with so many containers, and processes that nothing reads again.
+fn crowd(name: &str, containers: i64) -> Host {
+    let host = v2(name);
+    for number in 0..containers {
+        let id = format!("{number:064x}");
+        host.docker(&id, state(&format!("c{number}"), 1_000 + number));
+        host.process(1_000 + number, 1, &scope(&id), b"x\0");
+        write(&host, &scope(&id), V2);
+    }
+    host
+}
+
+/// Containers come one after the other. Each is there as soon as its process was listed: no scan of all processes is waited
+/// for, and none is made.
+#[test]
+fn a_new_container_is_there_at_the_next_look() {
+    if !there("strace") {
+        return skip("a_new_container_is_there_at_the_next_look", "needs strace");
+    }
+    const NEW: i64 = 12;
+    let host = crowd("top-new", 100);
+    let trace = host.root().join("calls");
+    let mut command = program("strace");
+    command.args(["-f", "-qq", "-e", "trace=openat2", "-o"]).arg(&trace).arg(binary());
+    let mut piped = Piped::new(command.args(["ctr-top", "-J", "-d", "0.1", "--root"]).arg(host.root()));
+    let next = |piped: &mut Piped| {
+        let document: Value = serde_json::from_str(&piped.line()).expect("JSON");
+        let rows = document["containers"].as_array().expect("a list").clone();
+        let find = |name: &str| rows.iter().find(|row| row["container"] == name).cloned();
+        (find("docker:web").expect("a row")["pids"]["current"].clone(), rows.len())
+    };
+    assert_eq!(next(&mut piped).1, 101);
+    for number in 0..NEW {
+        let id = format!("{:064x}", 5_000 + number);
+        host.docker(&id, state(&format!("new{number}"), 5_000 + number));
+        write(&host, &scope(&id), V2);
+        host.process(5_000 + number, 1, &scope(&id), b"x\0");
+        // What a sample shows was there at the end of its look. The look of the next sample comes after that.
+        write(&host, &scope(WEB), &[("pids.current", &format!("{}\n", 100 + number))]);
+        while next(&mut piped).0 != 100 + number {}
+        assert_eq!(next(&mut piped).1 as i64, 102 + number);
+    }
+    // strace ends with its program, and has written all then.
+    for program in children(piped.pid()) {
+        kill(Pid::from_raw(program), Signal::SIGTERM).expect("a signal");
+    }
+    while !piped.line().is_empty() {}
+    drop(piped);
+    let calls = std::fs::read_to_string(trace).expect("calls");
+    let reads =
+        |pid: i64| calls.lines().filter(|line| line.contains(&format!("proc/{pid}/cgroup\""))).count();
+    // Those of the first look.
+    assert_eq!((reads(1_000), reads(1_099)), (reads(1_050), reads(1_001)));
+    assert!(reads(1_000) < NEW as usize / 2, "{} reads of an old process", reads(1_000));
+    assert!(reads(5_000) > 0);
+}
+
+/// A runtime starts the first process of a container, and writes the state file that names it afterwards.
+#[test]
+fn a_container_that_is_young_gets_its_name() {
+    let host = v2("top-young");
+    let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
+    until((&host, &mut piped), "docker:web", "there at the start", |row| row.is_some());
+    host.process(20, 1, &scope(DB), b"db\0");
+    host.file(
+        "proc/20/stat",
+        format!("20 (db) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {} 0 0 0\n", u32::MAX),
+    );
+    let claimed = format!("docker:{}?", &DB[..12]);
+    until((&host, &mut piped), &claimed, "without a state file", |row| row.is_some());
+    host.docker(DB, state("db", 20));
+    until((&host, &mut piped), "docker:db", "with one", |row| row.is_some_and(|row| row["procs"] == 1));
+    until((&host, &mut piped), &claimed, "under one name", |row| row.is_none());
+}
+
+/// Its first process ends, and others go on.
+#[test]
+fn a_container_outlives_its_first_process() {
+    let host = v2("top-outlives");
+    host.process(11, 10, &scope(WEB), b"worker\0");
+    let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
+    let pid = |pid: i64| move |row: Option<&Value>| row.is_some_and(|row| row["pid"] == pid);
+    until((&host, &mut piped), "docker:web", "two processes", pid(10));
+    std::fs::remove_dir_all(host.root().join("proc/10")).expect("removed");
+    host.docker(WEB, state("web", 11));
+    until((&host, &mut piped), "docker:web", "the other one", pid(11));
+}
+
+/// With a TARGET, containers that nobody asked for come and go too.
+#[test]
+fn a_target_starts_again_beside_others() {
+    let host = v2("top-again");
+    let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1", "web"]));
+    until((&host, &mut piped), "docker:web", "there at the start", |row| row.is_some());
+    host.docker(DB, state("db", 20));
+    write(&host, &scope(DB), V2);
+    host.process(20, 1, &scope(DB), b"db\0");
+    std::fs::remove_dir_all(host.root().join("proc/10")).expect("removed");
+    until((&host, &mut piped), "docker:web", "it ends", |row| row.is_none());
+    host.docker(WEB, state("web", 30));
+    host.process(30, 1, &scope(WEB), b"nginx\0");
+    until((&host, &mut piped), "docker:web", "it starts", |row| row.is_some_and(|row| row["pid"] == 30));
+    until((&host, &mut piped), "docker:db", "nobody asked for it", |row| row.is_none());
 }
 
 /// The next process with the PID of one that ended is another one.

@@ -73,6 +73,24 @@ fn a_batch_shows_all_columns_that_were_asked_for() {
     assert_eq!(heading.join(",").to_lowercase(), columns);
 }
 
+/// A dumb terminal has no screen. With a count the last table stays in both.
+#[test]
+fn the_last_table_of_a_count_stays_on_the_terminal() {
+    const LEAVE: &str = "\x1b[?1049l";
+    let host = v2("top-stays");
+    for (term, has_screen) in [("dumb", false), ("xterm", true)] {
+        let mut terminal = Terminal::new();
+        let command = &mut ctr_top(&host);
+        command.env("TERM", term).args(["-n1", "-d0.1", "--color=never", "-o", "container,memory"]);
+        let (status, shown) = terminal.end_of(&mut terminal.start(command));
+        assert_eq!(status.code(), Some(0), "{shown}");
+        assert_eq!(shown.contains(LEAVE), has_screen, "{shown:?}");
+        assert!(has_screen || !shown.contains('\x1b'), "{shown:?}");
+        let last = shown.rsplit(LEAVE).next().unwrap_or_default();
+        assert!(last.contains("sorted by cpu") && last.contains("docker:web   3.9M"), "{last:?}");
+    }
+}
+
 #[test]
 fn enter_shows_ctr_inspect_from_its_top_and_a_key_comes_back() {
     let host = v2("top-inspect");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
 use super::controller::{CONTROLLERS, Controller};
-use super::scan::{Line, bytes};
+use super::line::{Line, bytes};
 use crate::container::Own;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::{Lines, Place};

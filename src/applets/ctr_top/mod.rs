@@ -2,7 +2,7 @@
 //! runtimes in one table. It asks no daemon: control groups have the numbers, and the runtimes' state files the names.
 //!
 //! On a terminal the table fills the screen and is refreshed every second. With `-b`, or if standard output is no
-//! terminal, it prints one table after the other.
+//! terminal or a dumb one, it prints one table after the other. With `-n` the last table stays on the terminal.
 //!
 //! A TARGET is a container, as for ctr-ps(1): NAME, `RUNTIME:NAME`, the beginning of an id, `NAMESPACE/POD`,
 //! `compose:PROJECT/SERVICE`, or the PID of any process in the container. It is shown with the containers nested in it.
@@ -127,7 +127,8 @@
 //! # Environment
 //!
 //! - `CTRBOX_HINTS`: `always` prints hints even if standard error is not a terminal, `never` suppresses them.
-//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off.
+//! - `NO_COLOR`, `TERM`: with `--color=auto`, a NO_COLOR that is not empty or the TERM `dumb` turns colours off. A terminal
+//!   that is `dumb` has no screen either.
 //! - `TERM`, `COLORTERM`: containers have colours of the palette of 256 if TERM has `256color` in it, or if COLORTERM is not empty.
 //! - `COLUMNS`: the width of the output if standard output is a terminal without a size.
 //! - `POSIXLY_CORRECT`: if set, options after the first operand are operands too.
@@ -177,10 +178,13 @@
 
 mod columns;
 mod controller;
+mod document;
 mod groups;
 mod inspect;
 mod keys;
 mod known;
+mod line;
+mod look;
 mod networks;
 mod options;
 mod pages;
@@ -190,11 +194,10 @@ mod rates;
 mod sample;
 mod scan;
 mod screen;
+mod services;
 mod show;
 mod view;
 mod watcher;
-
-use std::io::IsTerminal;
 
 use anyhow::Context;
 
@@ -204,9 +207,9 @@ use crate::output::Out;
 use crate::output::smartcols::{self, Column};
 use crate::output::style::{self, Painter};
 use crate::sys;
-use columns::Picked;
+use columns::{Order, Picked};
 use options::{Form, GRAMMAR, Request};
-use show::Style;
+use show::{Frame, Style};
 use watcher::Watcher;
 
 pub(crate) static APPLET: Applet = Applet {
@@ -246,8 +249,12 @@ fn run(call: &Call) -> Outcome {
             out.finish()?;
             watcher.say();
         }
-        Form::People if !request.batch && std::io::stdout().is_terminal() => {
-            screen::run(watcher, &request, &picked)?;
+        Form::People if !request.batch && style::is_screen() => {
+            if let Some((frame, order)) = screen::run(watcher, &request, &picked)? {
+                let mut out = Out::stdout();
+                table(&mut out, &frame, &request, &picked, order);
+                out.finish()?;
+            }
         }
         _ => batch(watcher, &request, &picked)?,
     }
@@ -260,34 +267,18 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
     watcher.networks = all || columns::have_networks(picked, request.sort);
     watcher.sampler.shows.pressure = all || columns::have_pressure(picked);
     watcher.frame()?;
-    let mut count = 0;
+    let (mut count, mut before) = (0, document::Before::default());
     while request.iterations.is_none_or(|all| count < all) {
         sys::sleep(request.delay()).context("cannot wait")?;
         let frame = watcher.frame()?;
         let mut out = Out::stdout();
         if request.form == Form::Json {
-            frame.json(&mut out, &watcher.proc, request.sort)?;
+            document::print(&mut out, &watcher.proc, frame, request.sort, &mut before)?;
         } else {
-            let raw = request.form == Form::Raw;
             if count > 0 {
                 out.push(b"\n");
             }
-            let width = style::stdout_columns();
-            if !raw && !request.no_headings {
-                out.push(format!("{}\n", frame.head(request.sort, width)).as_bytes());
-            }
-            let style = Style {
-                headings: !request.no_headings,
-                raw,
-                // What was asked for is shown, and no part of it.
-                width: width.filter(|_| request.columns.is_empty()),
-                painter: Painter { colour: request.colour.on_stdout() },
-            };
-            let rows = frame.list(request.sort, |_| true);
-            // The columns of a script do not depend on the order.
-            let shown =
-                if raw { picked.into() } else { columns::shown(picked, &request.columns, request.sort) };
-            show::table(&mut out, (&rows, &[]), &shown, &style);
+            table(&mut out, &frame, request, picked, request.sort);
         }
         out.finish()?;
         watcher.say();
@@ -295,6 +286,26 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
     }
     exit::hint_at_rights();
     Ok(())
+}
+
+/// One table, with the line above it.
+fn table(out: &mut Out, frame: &Frame, request: &Request, picked: &[Picked], order: Order) {
+    let raw = request.form == Form::Raw;
+    let width = style::stdout_columns();
+    if !raw && !request.no_headings {
+        out.push(format!("{}\n", frame.head(order, width)).as_bytes());
+    }
+    let style = Style {
+        headings: !request.no_headings,
+        raw,
+        // What was asked for is shown, and no part of it.
+        width: width.filter(|_| request.columns.is_empty()),
+        painter: Painter { colour: request.colour.on_stdout() },
+    };
+    let rows = frame.list(order, |_| true);
+    // The columns of a script do not depend on the order.
+    let shown = if raw { picked.into() } else { columns::shown(picked, &request.columns, order) };
+    show::table(out, (&rows, &[]), &shown, &style);
 }
 
 fn list_columns(request: &Request) -> Result<(), Exit> {

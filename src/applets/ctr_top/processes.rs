@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::networks::Net;
 use crate::container::child::{OnBlock, Parcel, in_child};
-use crate::proc::{ProcRoot, Scan, Stat, decimal, fill_lines, hidden};
+use crate::proc::{ProcRoot, Scan, Stat, TICKS, decimal, fill_lines, hidden};
 use crate::sys;
 use crate::text::lines;
 
@@ -43,6 +43,12 @@ pub(super) struct Times {
 pub(super) fn seconds() -> f64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     now.as_secs_f64()
+}
+
+/// CLOCK_BOOTTIME, in ticks: the unit of the start times of processes.
+pub(super) fn ticks() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    now.as_secs() * TICKS + u64::from(now.subsec_nanos()) * TICKS / 1_000_000_000
 }
 
 /// Does the work, and says when: in the middle.

@@ -14,7 +14,7 @@ use crate::sys::keyed::HashMap;
 pub(super) use pods::{key_of_pod, pods};
 
 /// A row, as it is in JSON.
-#[derive(Serialize, Debug, Default, Clone)]
+#[derive(Serialize, Debug, Default, Clone, PartialEq)]
 pub(super) struct Row {
     pub container: String,
     pub runtime: Option<String>,
@@ -55,7 +55,7 @@ pub(super) struct Row {
 }
 
 /// The limits of the group around the container, which is that of the pod, and the groups that have them.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct OfPod {
     pub memory: Option<(u64, String)>,
     pub cpus: Option<(f64, String)>,

@@ -1,22 +1,24 @@
 //! One sample: the counters and limits of each container, read from its control groups.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use nix::time::{ClockId, clock_gettime};
-
 use super::controller::Controller;
 use super::groups::{Group, Groups, Periods, Sources};
-use super::known::{Counts, Known, Looked};
+use super::known::Known;
+use super::line::bytes;
+use super::look::{Counts, Looked};
 use super::networks::Net;
-use super::processes::{Of, Used, seconds};
-use super::scan::{Found, Service, bytes};
+use super::processes::{Of, Used, seconds, ticks};
+use super::scan::Found;
+use super::services::Service;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Place;
 use crate::isolation::cgroup::memory::Split;
 use crate::isolation::cgroup::pressure::waited;
-use crate::proc::{ProcRoot, TICKS};
+use crate::proc::ProcRoot;
 use crate::sys::keyed::HashMap;
 use crate::text;
 
@@ -116,7 +118,7 @@ pub(super) struct Sampler {
     sources: Sources,
     /// In the order of [`Known::containers`].
     containers: Vec<Option<Followed>>,
-    services: Vec<Followed>,
+    services: Vec<(Rc<Service>, Followed)>,
     pub shows: Shows,
 }
 
@@ -148,12 +150,12 @@ impl Sampler {
 
     pub(super) fn sample(&mut self, proc: &ProcRoot, known: &Known, looked: Looked) -> Sample {
         let (available, all) = (proc.memory_available(), proc.memory_total());
-        let ticks = proc.cpu_ticks();
+        let used = proc.cpu_ticks();
         self.sources.next(all.unwrap_or(1 << 62));
-        if looked.whole {
-            self.follow(known);
+        if let Some(touched) = &looked.changed {
+            self.follow(known, touched);
         }
-        let boot = now(ClockId::CLOCK_BOOTTIME, TICKS);
+        let boot = ticks();
         let mut containers = Vec::with_capacity(self.containers.len());
         let counts = looked.containers.into_iter().zip(&known.containers);
         for (followed, (Counts { procs, of, net }, found)) in self.containers.iter_mut().zip(counts) {
@@ -166,7 +168,7 @@ impl Sampler {
                 containers.push(One { found: followed.found.clone(), procs, net, ..one });
             }
         }
-        let services = self.services.iter().zip(looked.services).filter_map(|(followed, procs)| {
+        let services = self.services.iter().zip(looked.services).filter_map(|((_, followed), procs)| {
             let one = followed.groups.one(&self.sources, self.shows, &Of::default());
             let has = procs > 0 && (one.cpu.is_some() || one.memory.usage.is_some());
             has.then(|| One { found: followed.found.clone(), procs, ..one })
@@ -174,20 +176,34 @@ impl Sampler {
         let services = services.collect();
         let (procs, of) = looked.host;
         let host = (procs > 0).then(|| host(procs, of));
-        let cpus = ticks.map(|(_, _, cpus)| cpus);
-        let ticks = ticks.map(|(used, all, _)| (used, all));
+        let cpus = used.map(|(_, _, cpus)| cpus);
+        let ticks = used.map(|(used, all, _)| (used, all));
         Sample { boot, containers, host, services, ticks, cpus, memory: (available, all) }
     }
 
-    /// The groups of all containers. Those that are known stay open.
-    fn follow(&mut self, known: &Known) {
-        let old = std::mem::take(&mut self.containers).into_iter().flatten();
+    /// The groups of all containers. Those that are known stay open. `touched`: those that can have other groups below now.
+    fn follow(&mut self, known: &Known, touched: &BTreeSet<usize>) {
+        let mut old = std::mem::take(&mut self.containers);
+        let mut same = |(number, found): (usize, &Option<Rc<Found>>)| {
+            let is_it =
+                |old: &mut Followed| found.as_ref().is_some_and(|found| Rc::ptr_eq(found, &old.found));
+            let mut followed = old.get_mut(number)?.take_if(is_it)?;
+            if touched.contains(&number) {
+                followed.groups.look_below(&self.sources);
+            }
+            Some(followed)
+        };
+        let same: Vec<_> = known.containers.iter().enumerate().map(&mut same).collect();
+        let others = old.into_iter().flatten();
         let mut old: HashMap<String, Followed> =
-            old.map(|followed| (followed.found.key.clone(), followed)).collect();
+            others.map(|followed| (followed.found.key.clone(), followed)).collect();
         // Many containers can be in one group, whose list is long then.
         let lists: RefCell<HashMap<PathBuf, Option<Vec<i32>>>> = RefCell::default();
-        let follow = |(number, found): (usize, &Option<Rc<Found>>)| {
+        let follow = |(number, (same, found)): (usize, (Option<Followed>, &Option<Rc<Found>>))| {
             let found = found.clone()?;
+            if same.is_some() {
+                return same;
+            }
             let same =
                 |followed: &Followed| followed.found.groups == found.groups && followed.groups.are_named();
             let groups = match old.remove(&found.key).filter(same) {
@@ -206,8 +222,14 @@ impl Sampler {
             };
             Some(Followed { found, groups })
         };
-        self.containers = known.containers.iter().enumerate().map(follow).collect();
-        self.services = known.services.iter().map(|service| self.service(service)).collect();
+        self.containers = same.into_iter().zip(&known.containers).enumerate().map(follow).collect();
+        let mut old = std::mem::take(&mut self.services).into_iter().map(Some).collect::<Vec<_>>();
+        let mut follow = |(number, service): (usize, &Rc<Service>)| {
+            let is_it = |(old, _): &mut (Rc<Service>, Followed)| Rc::ptr_eq(old, service);
+            let same = old.get_mut(number).and_then(|old| old.take_if(is_it));
+            same.unwrap_or_else(|| (service.clone(), self.service(service)))
+        };
+        self.services = known.services.iter().enumerate().map(&mut follow).collect();
         self.sources.forget();
     }
 
@@ -223,12 +245,6 @@ impl Sampler {
         let groups = Groups::new(&mut self.sources, &self.mounted, &service.groups, |_| Some(false));
         Followed { found: found.into(), groups }
     }
-}
-
-fn now(clock: ClockId, unit: u64) -> u64 {
-    let Ok(time) = clock_gettime(clock) else { return 0 };
-    let (whole, part) = (time.tv_sec().unsigned_abs(), time.tv_nsec().unsigned_abs());
-    whole * unit + part * unit / 1_000_000_000
 }
 
 /// The host's own processes.

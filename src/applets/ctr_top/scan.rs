@@ -1,6 +1,6 @@
-//! One scan of all processes: the containers, and whose each process is.
+//! One scan of all processes, or of few: the containers, and whose each process is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::rc::Rc;
 
@@ -9,16 +9,18 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::controller::CONTROLLERS;
+use super::line::{Line, lines};
+use super::processes::ticks;
+use super::services::{Service, Services};
 use crate::container::records::Records;
 use crate::container::target::{self, Target};
 use crate::container::unknown::can_be_in_container;
-use crate::container::{Container, Files, each_process, group_of, matching, near};
+use crate::container::{Container, Few, Files, IdentifiedBy, Resolver, each_process, matching, near};
 use crate::errno;
-use crate::isolation::cgroup;
 use crate::order;
 use crate::proc::ns::Kind;
-use crate::proc::{ProcRoot, count_of_list, cpus_allowed};
-use crate::sys::keyed::HashMap;
+use crate::proc::{ProcRoot, TICKS, count_of_list, cpus_allowed};
+use crate::sys::keyed::{HashMap, HashSet};
 
 /// What is wanted of a scan.
 pub(super) struct Wanted<'a> {
@@ -38,6 +40,8 @@ pub(super) struct Wanted<'a> {
 #[derive(Serialize, Deserialize, Default)]
 pub(super) struct Scanned {
     pub containers: Vec<Found>,
+    /// The keys of those that are not shown.
+    pub others: Vec<String>,
     pub services: Vec<Service>,
     /// All processes, threads of the kernel too.
     pub processes: Vec<Process>,
@@ -45,6 +49,24 @@ pub(super) struct Scanned {
     pub notes: Vec<String>,
     /// Why a target means nothing.
     pub problem: Option<String>,
+}
+
+/// What is known from scans before.
+pub(super) struct Before<'a> {
+    pub containers: &'a [Option<Rc<Found>>],
+    pub others: &'a HashSet<String>,
+    pub services: &'a [Rc<Service>],
+    /// Does a process run that ran at the look before?
+    pub is_there: &'a dyn Fn(i32) -> bool,
+}
+
+/// What a scan of few processes found.
+#[derive(Default)]
+pub(super) struct Added {
+    /// Containers that are new or other ones now, with their numbers.
+    pub containers: Vec<(usize, Found)>,
+    pub services: Vec<(usize, Service)>,
+    pub owners: Vec<(i32, Owner)>,
 }
 
 /// A process, and whose it is.
@@ -103,31 +125,29 @@ pub(super) struct Found {
     pub is_summed: bool,
     /// Its network namespace, if no other row has the numbers of that. None for the host's.
     pub net: Option<u64>,
-}
-
-/// A line of the cgroup file of the first process.
-#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
-pub(super) struct Line {
-    /// One character for each byte, as in the path.
-    pub controllers: String,
-    pub path: String,
-    /// Does the path end with the container's own group?
-    pub own: bool,
-}
-
-/// A group of the host's own processes.
-#[derive(Serialize, Deserialize, Debug, Clone)]
-pub(super) struct Service {
-    pub path: String,
-    pub pid: i32,
-    pub start: Option<u64>,
-    pub groups: Vec<Line>,
+    /// Can a state file name it soon? Runtimes write these after they start the first process.
+    pub is_young: bool,
 }
 
 /// All processes. It reads /proc, so a child calls it.
 pub(super) fn scan(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Scanned> {
-    Scanning::new(proc, files, wanted)?.finish()
+    Scanning::new(proc, files, wanted, None)?.finish()
 }
+
+/// These processes alone. None: one of them is in a container that a target can mean, which only a scan of all tells.
+pub(super) fn few(
+    (proc, files): (&ProcRoot, &Files),
+    wanted: &Wanted<'_>,
+    pids: &[i32],
+    before: &Before<'_>,
+) -> Result<Option<Added>> {
+    let pids = pids.iter().map(|pid| Pid::from_raw(*pid)).collect();
+    let few = Few { pids, resolver: Resolver::for_few(proc, files) };
+    Ok(Scanning::new(proc, files, wanted, Some(few))?.added(before))
+}
+
+/// After this time, in ticks, a runtime has written its state file.
+const YOUNG: u64 = 5 * TICKS;
 
 struct Seen {
     container: Rc<Container>,
@@ -158,7 +178,12 @@ struct Scanning<'a> {
 }
 
 impl<'a> Scanning<'a> {
-    fn new(proc: &'a ProcRoot, files: &'a Files, wanted: &'a Wanted<'a>) -> Result<Scanning<'a>> {
+    fn new(
+        proc: &'a ProcRoot,
+        files: &'a Files,
+        wanted: &'a Wanted<'a>,
+        few: Option<Few<'a>>,
+    ) -> Result<Scanning<'a>> {
         let of_host = proc.host_namespaces();
         let at = Kind::ALL.iter().position(|kind| *kind == Kind::Net);
         let mut scanning = Scanning {
@@ -172,7 +197,7 @@ impl<'a> Scanning<'a> {
         };
         each_process(
             (proc, files),
-            None,
+            few,
             |_| true,
             |pid, identity, tag| {
                 let pid = pid.as_raw();
@@ -219,13 +244,17 @@ impl<'a> Scanning<'a> {
             Err(error) => return Ok(Scanned { problem: Some(errno::chain(&error)), ..scanned }),
         };
         let mut shown = vec![None; self.all.len()];
+        let mut is_chosen = vec![false; self.all.len()];
         for number in chosen {
+            is_chosen[number] = true;
             let Some(mut found) = self.found(number) else { continue };
             // The container around it has a lower number.
             found.around = self.all[number].outer.and_then(|outer| shown[outer]);
             shown[number] = Some(scanned.containers.len());
             scanned.containers.push(found);
         }
+        let others = self.all.iter().zip(is_chosen).filter(|(_, is_chosen)| !is_chosen);
+        scanned.others = others.map(|(seen, _)| seen.container.key()).collect();
         let mut nets = BTreeSet::new();
         // A namespace counts once: for the container that keeps it, else for the one that started first.
         let mut order: Vec<usize> = (0..scanned.containers.len()).collect();
@@ -236,19 +265,77 @@ impl<'a> Scanning<'a> {
             let found = &mut scanned.containers[at];
             found.net = found.net.filter(|net| nets.insert(*net));
         }
-        let units = self.services(&mut scanned.services);
-        let of_all = self.wanted.targets.is_empty();
-        let owner = |(pid, own): &(i32, Option<usize>)| match own {
-            Some(own) => shown[*own].map_or(Owner::Other, Owner::Container),
-            None if of_all => Owner::Host(units.get(pid).copied()),
-            None => Owner::Other,
-        };
-        scanned.processes = self
-            .processes
-            .iter()
-            .map(|one| Process { pid: one.0, owner: owner(one), key: 0, inode: 0 })
-            .collect();
+        let services = self.services(&[], &|_| false);
+        scanned.services = services.found.into_iter().map(|(_, service)| service).collect();
+        let process = |(pid, owner)| Process { pid, owner, key: 0, inode: 0 };
+        scanned.processes = self.owners(&shown, &services.of).map(process).collect();
         Ok(scanned)
+    }
+
+    /// With the numbers of the containers that are shown, and of the services of processes.
+    fn owners<'b>(
+        &'b self,
+        shown: &'b [Option<usize>],
+        units: &'b HashMap<i32, usize>,
+    ) -> impl Iterator<Item = (i32, Owner)> + 'b {
+        let of_all = self.wanted.targets.is_empty();
+        self.processes.iter().map(move |(pid, own)| {
+            let owner = match own {
+                Some(own) => shown[*own].map_or(Owner::Other, Owner::Container),
+                None if of_all => Owner::Host(units.get(pid).copied()),
+                None => Owner::Other,
+            };
+            (*pid, owner)
+        })
+    }
+
+    fn services(&self, known: &[Rc<Service>], is_there: &dyn Fn(i32) -> bool) -> Services {
+        let is_wanted = |(_, own): &&(i32, Option<usize>)| self.wanted.services && own.is_none();
+        let host = self.processes.iter().filter(is_wanted).map(|(pid, _)| *pid);
+        Services::find(self.proc, host, known, is_there)
+    }
+
+    /// What these processes add to what is known.
+    fn added(&self, before: &Before<'_>) -> Option<Added> {
+        let known = || before.containers.iter().enumerate();
+        let live = known().filter_map(|(number, found)| Some((number, found.as_deref()?)));
+        let (mut numbers, mut nets) = (HashMap::default(), HashMap::default());
+        for (number, found) in live {
+            numbers.insert(found.key.as_str(), number);
+            found.net.into_iter().for_each(|net| _ = nets.insert(net, number));
+        }
+        let mut added = Added::default();
+        let mut shown: Vec<Option<usize>> = Vec::new();
+        let mut next = before.containers.len();
+        for (at, seen) in self.all.iter().enumerate() {
+            let key = seen.container.key();
+            let around = seen.outer.and_then(|outer| shown[outer]);
+            let known = numbers.get(key.as_str()).copied();
+            if known.is_none() && around.is_none() && !self.wanted.targets.is_empty() {
+                if !before.others.contains(&key) {
+                    return None;
+                }
+                shown.push(None);
+                continue;
+            }
+            let found = self.found(at);
+            let number = known.or_else(|| found.as_ref().map(|_| next));
+            shown.push(number);
+            let Some((mut found, number)) = found.zip(number) else { continue };
+            found.around = around;
+            found.net = found.net.filter(|net| *nets.entry(*net).or_insert(number) == number);
+            let old = before.containers.get(number).and_then(Option::as_deref);
+            // Of a known container only some processes were seen: its first process stays, as long as it runs.
+            let is_newer = |old: &Found| found.pid == old.pid || !(before.is_there)(old.pid);
+            if old.is_none_or(|old| is_newer(old) && *old != found) {
+                next = next.max(number + 1);
+                added.containers.push((number, found));
+            }
+        }
+        let services = self.services(before.services, before.is_there);
+        added.owners = self.owners(&shown, &services.of).collect();
+        added.services = services.found;
+        Some(added)
     }
 
     /// None if all its processes have ended.
@@ -264,6 +351,8 @@ impl<'a> Scanning<'a> {
             .iter()
             .filter(|line| CONTROLLERS.iter().any(|(_, name, counts)| *counts && line.is_of(name)))
             .all(|line| line.own);
+        let start = process.start_time();
+        let is_sure = container.chain().all(|one| one.identified_by == IdentifiedBy::State);
         Some(Found {
             is_summed: !self.wanted.counts_disk || !has_own,
             key: container.key(),
@@ -280,7 +369,8 @@ impl<'a> Scanning<'a> {
             outer_key: container.outer.as_ref().map(|outer| outer.key()),
             is_pause: container.is_pause(),
             pid,
-            start: process.start_time(),
+            start,
+            is_young: !is_sure && start.is_some_and(|start| start.saturating_add(YOUNG) > ticks()),
             cpus: cpus_allowed(&status).map(count_of_list),
             groups,
             around: None,
@@ -369,33 +459,6 @@ impl<'a> Scanning<'a> {
         }
         Ok(found.iter().filter_map(|container| self.by_key.get(&container.key()).copied()).collect())
     }
-
-    /// The groups of the host's processes, by unit where there are units; and the number of that of each process.
-    fn services(&self, all: &mut Vec<Service>) -> HashMap<i32, usize> {
-        let (mut numbers, mut by_path) = (HashMap::default(), BTreeMap::new());
-        let host = self.processes.iter().filter(|(_, own)| self.wanted.services && own.is_none());
-        for &(pid, _) in host {
-            let Ok(text) = self.proc.process(Pid::from_raw(pid)).cgroup() else { continue };
-            let mut groups = lines(&text, None);
-            let named = groups.iter().find(|line| line.controllers.is_empty() && line.path != "/");
-            let named = named.or_else(|| groups.iter().find(|line| line.controllers == "name=systemd"));
-            let Some(path) = named.map(|line| unit(&line.path).to_owned()) else { continue };
-            if path == "/" {
-                continue;
-            }
-            for line in &mut groups {
-                let own = unit(&line.path).to_owned();
-                (line.own, line.path) = (own == path, own);
-            }
-            let number = *by_path.entry(path.clone()).or_insert_with(|| {
-                let start = self.proc.process(Pid::from_raw(pid)).start_time();
-                all.push(Service { path, pid, start, groups });
-                all.len() - 1
-            });
-            numbers.insert(pid, number);
-        }
-        numbers
-    }
 }
 
 /// Its runtime, the user, the container around it, namespace and name.
@@ -405,76 +468,4 @@ fn pod(seen: &Seen) -> Option<Pod<'_>> {
     let container = &seen.container;
     let (name, namespace) = (container.pod.as_deref()?, container.pod_namespace.as_deref());
     Some((container.runtime.name(), container.owner, seen.outer, namespace, name))
-}
-
-/// The group of a unit of systemd, or the whole path.
-fn unit(path: &str) -> &str {
-    const ENDS: [&str; 5] = [".service", ".scope", ".mount", ".socket", ".swap"];
-    let mut end = 0;
-    for part in path.split_inclusive('/') {
-        end += part.len();
-        let part = part.trim_end_matches('/');
-        // `user@1000.service` has the services of the user below it.
-        if ENDS.iter().any(|unit| part.ends_with(unit)) && !part.starts_with("user@") {
-            break;
-        }
-    }
-    match path[..end].trim_end_matches('/') {
-        "" => "/",
-        path => path,
-    }
-}
-
-impl Line {
-    /// Is it the line of this controller? The empty name is that of the unified hierarchy.
-    pub(super) fn is_of(&self, name: &str) -> bool {
-        self.controllers.split(',').any(|own| own == name)
-    }
-}
-
-fn lines(text: &[u8], container: Option<&Container>) -> Vec<Line> {
-    let line = |line: cgroup::Membership<'_>| {
-        let whole = latin(line.path);
-        let own = container.and_then(|container| group_of(std::str::from_utf8(line.path).ok()?, container));
-        let path = own.map_or(whole, |own| latin(own.as_bytes()));
-        Line { controllers: latin(line.controllers), path, own: own.is_some() }
-    };
-    cgroup::parse(text).map(line).collect()
-}
-
-/// A text with one character for each byte: any path fits into JSON.
-pub(super) fn latin(bytes: &[u8]) -> String {
-    bytes.iter().map(|&byte| char::from(byte)).collect()
-}
-
-/// The bytes again.
-pub(super) fn bytes(latin: &str) -> Vec<u8> {
-    latin.chars().filter_map(|letter| u8::try_from(u32::from(letter)).ok()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_survive() {
-        let path: Vec<u8> = (0..=255).collect();
-        assert_eq!(bytes(&latin(&path)), path);
-    }
-
-    #[test]
-    fn units() {
-        for (path, expected) in [
-            ("/system.slice/ssh.service", "/system.slice/ssh.service"),
-            ("/system.slice/x.service/inner/deep", "/system.slice/x.service"),
-            (
-                "/user.slice/user-0.slice/user@0.service/app.slice/a.service/b",
-                "/user.slice/user-0.slice/user@0.service/app.slice/a.service",
-            ),
-            ("/", "/"),
-            ("/plain/group", "/plain/group"),
-        ] {
-            assert_eq!(unit(path), expected);
-        }
-    }
 }

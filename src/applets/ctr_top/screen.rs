@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::columns::{self, Picked, have_networks, have_pressure};
+use super::columns::{self, Order, Picked, have_networks, have_pressure};
 use super::inspect;
 use super::options::Request;
 use super::pages::Pages;
@@ -28,7 +28,12 @@ const ESCAPE: Duration = Duration::from_millis(100);
 /// The lines above the rows: that of the host, and the headings.
 const ABOVE: usize = 2;
 
-pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Result<(), Exit> {
+/// The last frame and its order, if the frames were counted: that one stays.
+pub(super) fn run(
+    mut watcher: Watcher<'_>,
+    request: &Request,
+    picked: &[Picked],
+) -> Result<Option<(Frame, Order)>, Exit> {
     watcher.networks = have_networks(picked, request.sort);
     watcher.sampler.shows.pressure = have_pressure(picked);
     // An error of the first sample is one of the call.
@@ -44,7 +49,8 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]
     loop {
         if Instant::now() >= next {
             if left == Some(0) {
-                break;
+                write(LEAVE)?;
+                return shown.map(|frame| Some((frame, view.order)));
             }
             // Another key can need them; then they have rates from the next frame but one on.
             watcher.networks |= have_networks(picked, view.order);
@@ -82,7 +88,8 @@ pub(super) fn run(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]
             break;
         }
     }
-    Ok(write(LEAVE)?)
+    write(LEAVE)?;
+    Ok(None)
 }
 
 /// The lines of the screen, which has this size.

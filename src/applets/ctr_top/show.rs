@@ -1,33 +1,28 @@
-//! Prints one frame: a table, raw text or JSON.
+//! Prints one frame as a table or raw text.
 
 use std::cell::OnceCell;
-use std::io::Write;
-
-use anyhow::Result;
-use serde::Serialize;
 
 use super::columns::{Order, Picked, narrow};
 use super::rates::{Row, Rows, key_of_pod, pods};
 use super::sample::Sample;
-use crate::container::rfc3339;
+use crate::output::Out;
 use crate::output::lazy_table::{LazyTable, Source, Value};
 use crate::output::size::size;
 use crate::output::smartcols::Column;
 use crate::output::style::{self, Painter};
 use crate::output::tree::{self, Forest, Glyphs};
-use crate::output::{Out, json};
-use crate::proc::{ProcRoot, clock};
+use crate::proc::clock;
 use crate::sys::keyed::HashMap;
 use crate::text;
 
 /// Two samples, and what they say.
 pub(super) struct Frame {
-    cpus: Option<u64>,
+    pub cpus: Option<u64>,
     /// Bytes of the host: available, all.
-    memory: (Option<u64>, Option<u64>),
-    rows: Rows,
+    pub memory: (Option<u64>, Option<u64>),
+    pub rows: Rows,
     /// Do pods stand for their containers?
-    per_pod: bool,
+    pub per_pod: bool,
     /// Made when they are wanted.
     pods: OnceCell<Vec<Row>>,
 }
@@ -37,7 +32,7 @@ impl Frame {
         Frame { cpus: sample.cpus, memory: sample.memory, rows, per_pod, pods: OnceCell::new() }
     }
 
-    fn pods(&self) -> &[Row] {
+    pub(super) fn pods(&self) -> &[Row] {
         self.pods.get_or_init(|| pods(&self.rows.containers, self.memory.1))
     }
 
@@ -152,52 +147,6 @@ impl Frame {
         ];
         fitting(parts, width)
     }
-
-    /// One document in one line.
-    pub(super) fn json(&self, out: &mut Out, proc: &ProcRoot, order: Order) -> Result<()> {
-        fn sorted(rows: &[Row], order: Order) -> Vec<&Row> {
-            let mut rows: Vec<&Row> = rows.iter().collect();
-            order.sort(&mut rows);
-            rows
-        }
-        let (available, total) = self.memory;
-        let document = Document {
-            time: rfc3339(clock_now()),
-            interval: self.rows.interval,
-            boot_id: proc.boot_id(),
-            cpus: self.cpus,
-            cpu_percent: self.rows.used,
-            memory: HostMemory { available, total },
-            host: self.rows.host.as_ref(),
-            services: sorted(&self.rows.services, order),
-            pods: self.per_pod.then(|| sorted(self.pods(), order)),
-            containers: sorted(&self.rows.containers, order),
-        };
-        json::write(out, &document)?;
-        writeln!(out)?;
-        Ok(())
-    }
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    time: String,
-    interval: Option<f64>,
-    boot_id: Option<String>,
-    cpus: Option<u64>,
-    /// Of all CPUs of the host.
-    cpu_percent: Option<f64>,
-    memory: HostMemory,
-    host: Option<&'a Row>,
-    services: Vec<&'a Row>,
-    pods: Option<Vec<&'a Row>>,
-    containers: Vec<&'a Row>,
-}
-
-#[derive(Serialize)]
-struct HostMemory {
-    available: Option<u64>,
-    total: Option<u64>,
 }
 
 /// The parts of a line, each with its importance, without those for which there is no room.
@@ -218,7 +167,7 @@ fn sorted_by(order: Order) -> String {
 }
 
 /// In seconds since 1970.
-fn clock_now() -> i64 {
+pub(super) fn clock_now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::known::Known;
+use super::look::look;
 use super::options::Request;
 use super::rates::{Rows, rows};
 use super::sample::{Sample, Sampler};
@@ -69,7 +70,7 @@ impl<'a> Watcher<'a> {
             networks: self.networks,
             each_device: self.sampler.shows.each_device,
         };
-        let looked = self.known.look(&self.proc, &files, &wanted)?;
+        let looked = look(&mut self.known, &self.proc, &files, &wanted)?;
         // A target can end, and start again.
         if let Some(problem) = looked.problem.as_ref().filter(|_| is_first) {
             let error = anyhow::Error::from(exit::NotSeen(problem.clone()));
