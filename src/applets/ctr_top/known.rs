@@ -32,8 +32,8 @@ pub(super) struct Known {
     pub opened: Opened,
     /// Processes whose disk use cannot be read.
     pub no_disk: HashSet<i32>,
-    /// The end of the last scan of all processes.
-    scanned: Option<Instant>,
+    /// The end of the last scan of all processes, and the CPU time that it took.
+    scanned: Option<(Instant, Duration)>,
     /// The end of the last look.
     looked: Instant,
     /// When the time that scans may take has passed.
@@ -72,7 +72,7 @@ impl Known {
 
     /// Is it time to read all processes?
     pub(super) fn is_old(&self) -> bool {
-        self.scanned.is_none_or(|at| at.elapsed() >= ALL)
+        self.scanned.is_none_or(|(at, cost)| at.elapsed() >= ALL.max(cost * SHARE))
     }
 
     /// Is there time to find whose new processes are?
@@ -93,9 +93,9 @@ impl Known {
     }
 
     /// The result of a scan of all processes.
-    pub(super) fn replace(&mut self, scanned: Scanned) {
+    pub(super) fn replace(&mut self, scanned: Scanned, cost: Duration) {
         let passed = self.passed();
-        self.scanned = Some(Instant::now());
+        self.scanned = Some((Instant::now(), cost));
         self.containers = scanned.containers.into_iter().map(|found| Some(Rc::new(found))).collect();
         self.others = scanned.others.into_iter().collect();
         self.services = scanned.services.into_iter().map(Rc::new).collect();

@@ -28,8 +28,10 @@ const YOUNG: u64 = 100;
 struct Report {
     /// If all processes were read.
     whole: Option<Scanned>,
-    /// The CPU time that it took to find whose new processes are.
+    /// The CPU time that it took to find whose processes are, all or those that are new.
     cost: Duration,
+    /// Were new ones the reason?
+    is_for_new: bool,
     gone: Vec<i32>,
     came: Vec<Process>,
     /// Containers and services that are new or other ones now, with their numbers.
@@ -83,7 +85,7 @@ pub(super) fn look(known: &mut Known, proc: &ProcRoot, files: &Files, wanted: &W
 fn take(known: &mut Known, mut report: Report, descriptors: Vec<OwnedFd>) -> Looked {
     let opened = report.opened.iter().copied().zip(descriptors.into_iter().map(File::from));
     known.opened.extend(opened);
-    if !report.cost.is_zero() {
+    if report.is_for_new {
         known.pay(report.cost);
     }
     let whole = report.whole.take();
@@ -93,13 +95,13 @@ fn take(known: &mut Known, mut report: Report, descriptors: Vec<OwnedFd>) -> Loo
         Some(mut scanned) => {
             (notes, problem) = (std::mem::take(&mut scanned.notes), scanned.problem.take());
             changed = Some(BTreeSet::new());
-            known.replace(scanned);
+            known.replace(scanned, report.cost);
         }
         None => {
             let (containers, services) =
                 (std::mem::take(&mut report.containers), std::mem::take(&mut report.services));
             known.change((&report.gone, &report.came), containers, services);
-            if !report.cost.is_zero() {
+            if report.is_for_new {
                 let owners = report.came.iter().map(|one| one.owner);
                 let own = owners.filter_map(|owner| match owner {
                     Owner::Container(number) => Some(number),
@@ -215,18 +217,19 @@ impl<'a> Look<'a> {
         let pids = Scan::listed(self.proc).with_context(unreadable)?;
         let pids: Listed = pids.into_iter().map(|(pid, inode)| (pid.as_raw(), inode)).collect();
         let mut report = Report::default();
+        let begin = cpu_time();
         if self.known.is_old() {
             report.whole = Some(self.whole(files, &pids)?);
         } else {
             let new = self.changes(&pids, &mut report);
             if !new.is_empty() && self.known.has_time() {
-                let begin = cpu_time();
                 if !self.few(files, &pids, &new, &mut report)? {
                     report = Report { whole: Some(self.whole(files, &pids)?), ..Report::default() };
                 }
-                report.cost = cpu_time().saturating_sub(begin).max(Duration::from_nanos(1));
+                report.is_for_new = true;
             }
         }
+        report.cost = cpu_time().saturating_sub(begin);
         self.add_usage(&mut report)?;
         report.opened = self.reader.new.iter().map(|(key, _)| *key).collect();
         Ok(report)

@@ -36,8 +36,8 @@
 //! counter that went down, or another first process, means a new container: it has no rates until the next sample.
 //! In the files of a host that does not run (`--root`) nothing passes: there are no rates.
 //!
-//! For a new container all processes are read, for at most a fortieth of the time: on a host with 1,000 containers it
-//! can be shown some seconds late. A container that starts and ends between two samples is never shown, as the kernel keeps nothing of it. What it used
+//! A new container is in the next table. Only if it takes more than a fortieth of the time to find whose new processes are, or
+//! there is a TARGET on a host with many containers, it can be shown up to half a minute late. A container that starts and ends between two samples is never shown, as the kernel keeps nothing of it. What it used
 //! is in the rows of the containers and services around it, and in the line above the table.
 //!
 //! Some containers have no control group of their own: those of a login, bubblewrap, firejail, or Podman without

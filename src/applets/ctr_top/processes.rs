@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
 
     fn keep(&mut self, pid: i32, kind: Kind, fd: OwnedFd) {
         // If there are few descriptors, files need them more: a directory saves a fifth, and they save four.
-        let most = if kind == Kind::Net { self.most / 4 } else { self.most };
+        let most = if kind == Kind::Net { self.most / 2 } else { self.most };
         if usize::try_from(fd.as_raw_fd()).is_ok_and(|number| number < most) {
             self.new.push(((pid, kind), fd));
         }
