@@ -109,7 +109,7 @@ const FEATURES: &[Feature] = &[
     Feature {
         what: "the log of the kernel",
         since: "kernel.dmesg_restrict, CAP_SYSLOG",
-        probe: || kills::read_log().err(),
+        probe: || kills::open_log().err(),
         without: "ctr-inspect does not know which process was killed for lack of memory",
     },
 ];

@@ -169,6 +169,13 @@ fn attachment(kept: Kept) -> Option<Attachment> {
     })
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &[u8]) {
+    if let Some(found) = serde_json::from_slice::<Kept>(text).ok().and_then(attachment) {
+        assert!(!found.id.is_empty(), "an attachment of nobody");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -362,15 +362,24 @@ impl fmt::Display for Container {
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
-    use super::{logged, proxies, runtimes};
+    use super::{cni, logged, monitor, proxies, runtimes};
 
     pub(crate) fn titles(data: &[u8]) {
         proxies::fuzz(data);
+        monitor::fuzz(data);
         runtimes::fuzz::title(&String::from_utf8_lossy(data));
     }
 
     pub(crate) fn podman_database(data: &[u8]) {
         runtimes::fuzz::podman_database(data);
+    }
+
+    pub(crate) fn cri_database(data: &[u8]) {
+        runtimes::fuzz::cri_database(data);
+    }
+
+    pub(crate) fn attachment(data: &[u8]) {
+        cni::fuzz(data);
     }
 
     pub(crate) fn settings(text: &str) {

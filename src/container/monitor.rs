@@ -251,6 +251,11 @@ fn arguments(line: &[u8]) -> Option<(Option<String>, String)> {
     Some((path, name.or(operand)?))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(line: &[u8]) {
+    _ = arguments(line);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,18 +3,23 @@
 use std::ffi::CStr;
 
 use super::utf8;
+use crate::applets::{ctr_inspect, ctr_top, nsenter};
 use crate::isolation::capabilities;
 use crate::isolation::cgroup::{self, Hierarchies, kills};
-use crate::launch::credentials::ProcessCredentials;
+use crate::launch::credentials::{ProcessCredentials, find_user};
 use crate::launch::exec::parse_environ;
 use crate::proc::covers::Covers;
 use crate::proc::idmap::{Range, extents, inner_of};
 use crate::proc::{self, Credentials, Stat, Status, Users, mountinfo, overlay, signals};
-use crate::{container, net};
+use crate::{container, hint, net};
 
 pub(super) fn stat(data: &[u8]) {
     _ = Stat::parse(data);
     _ = Stat::group_and_session(data);
+    _ = Stat::start_of(data);
+    _ = Stat::usage(data);
+    _ = Stat::priority_and_cpu(data);
+    _ = Stat::environment_length(data);
 }
 
 pub(super) fn status(data: &[u8]) {
@@ -82,6 +87,9 @@ pub(super) fn passwd(data: &[u8]) {
     _ = proc::groups_with(data, b"u").count();
     _ = proc::uid_of(data, b"u");
     _ = proc::group_name(data, 0);
+    for word in [&b"u"[..], b"u:g", b"7:8", b":"] {
+        _ = find_user(word, data, data);
+    }
 }
 
 pub(super) fn log(data: &[u8]) {
@@ -107,6 +115,21 @@ pub(super) fn titles(data: &[u8]) {
 /// Files of a control group.
 pub(super) fn control_files(data: &[u8]) {
     _ = cgroup::pressure::stall(data, "some");
+    _ = cgroup::pressure::waited(data, "full");
+    ctr_inspect::fuzz::rules_of_devices(data);
     _ = cgroup::chain::field(data, "oom_kill");
     cgroup::measure::fuzz(data);
+}
+
+/// Files in /proc/PID/net, and those of the container that name servers and services.
+pub(super) fn network_files(data: &[u8]) {
+    proc::addresses::fuzz(&utf8(data));
+    ctr_inspect::fuzz::network_files(data);
+    ctr_top::fuzz_devices(data);
+    nsenter::fuzz(data);
+}
+
+/// The head of a program that does not start.
+pub(super) fn program(data: &[u8]) {
+    hint::fuzz(data);
 }

@@ -25,6 +25,14 @@ pub(super) fn podman_database(data: &[u8]) {
     container::fuzz::podman_database(data);
 }
 
+pub(super) fn cri_database(data: &[u8]) {
+    container::fuzz::cri_database(data);
+}
+
+pub(super) fn attachment(data: &[u8]) {
+    container::fuzz::attachment(data);
+}
+
 pub(super) fn settings(data: &[u8]) {
     container::fuzz::settings(&utf8(data));
 }
@@ -112,6 +120,10 @@ pub(super) fn columns(data: &[u8]) {
 
 pub(super) fn things(data: &[u8]) {
     ctr_whose::fuzz::thing(data);
+}
+
+pub(super) fn lines(data: &[u8]) {
+    ctr_whose::fuzz::lines(data);
 }
 
 pub(super) fn rules_of_nat(data: &[u8]) {

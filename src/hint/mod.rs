@@ -232,3 +232,8 @@ fn list(words: &[String]) -> String {
         _ => format!("{} and {} more", words[..MOST - 1].join(", "), words.len() - (MOST - 1)),
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    program::fuzz(data);
+}

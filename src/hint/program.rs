@@ -129,6 +129,14 @@ impl Elf<'_> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(head: &[u8]) {
+    if let Some(elf) = Elf::parse(head) {
+        _ = elf.foreign();
+        _ = File::open("/dev/null").map(|file| elf.interpreter(&file));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

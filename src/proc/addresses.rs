@@ -53,6 +53,12 @@ fn global_addresses(text: &str) -> Vec<Ipv6Addr> {
     text.lines().filter_map(address).collect()
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    assert!(local_addresses(text).iter().all(|address| !address.is_loopback()));
+    _ = global_addresses(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! Reads and parses files of /proc, below a [`ProcRoot`].
 
-mod addresses;
+pub(crate) mod addresses;
 pub(crate) mod clock;
 mod copy;
 pub(crate) mod covers;

@@ -372,12 +372,22 @@ fn lists() {
 
 #[test]
 fn reports() {
-    inject_all(&["getpcaps", "capsh", "ctr-inspect", "ctr-whose", "check"]);
+    inject_all(&["getpcaps", "capsh"]);
 }
 
 #[test]
 fn samples() {
     inject_all(&["ctr-top"]);
+}
+
+#[test]
+fn one_container() {
+    inject_all(&["ctr-inspect", "ctr-whose"]);
+}
+
+#[test]
+fn the_host() {
+    inject_all(&["check"]);
 }
 
 #[test]

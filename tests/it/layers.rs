@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The layers from the top down, and the layers that each may use besides those that all may use.
 const ROOMS: [(&str, &[&str]); 20] = [
-    ("fuzz", &["applets", "container", "isolation", "launch", "net", "output", "proc", "text"]),
+    ("fuzz", &["applets", "container", "hint", "isolation", "launch", "net", "output", "proc", "text"]),
     ("applet", &["applets", "check", "cli", "complete", "exit", "install", "output", "text"]),
     ("check", &["container", "errno", "exit", "hint", "isolation", "net", "output", "proc", "text"]),
     ("complete", &["applets", "cli", "container", "exit", "isolation", "output", "proc", "text"]),

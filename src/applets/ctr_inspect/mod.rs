@@ -479,3 +479,17 @@ fn pages(out: &mut Out, reports: &[Report], request: &Request) {
         }
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    use super::{files, network, sockets};
+
+    pub(crate) fn network_files(data: &[u8]) {
+        network::fuzz(data);
+        data.split(|&b| b == b'\n').for_each(sockets::fuzz);
+    }
+
+    pub(crate) fn rules_of_devices(data: &[u8]) {
+        files::fuzz(data);
+    }
+}

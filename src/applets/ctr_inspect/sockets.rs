@@ -143,6 +143,11 @@ fn usual_owner(path: &Path) -> Option<u32> {
     USUAL_OF_USERS.iter().any(|usual| below.as_path() == Path::new(usual)).then_some(user)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(line: &[u8]) {
+    assert!(socket(line).is_none_or(|(_, path)| path.is_absolute()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

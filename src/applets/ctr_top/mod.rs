@@ -321,6 +321,12 @@ fn list_columns(request: &Request) -> Result<(), Exit> {
 }
 
 #[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_devices(text: &[u8]) {
+    let net = networks::Net::parse(text, true);
+    assert_eq!(networks::unpack(&networks::pack(&[(7, net.clone())])), Some(vec![(7, net)]));
+}
+
+#[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(list: &str) {
     _ = columns::parse(&[list.to_owned()]);
 }

@@ -340,6 +340,10 @@ pub(crate) mod fuzz {
         }
     }
 
+    pub(crate) fn lines(data: &[u8]) {
+        super::lines::fuzz::lines(data);
+    }
+
     pub(crate) fn rules(text: &str) {
         super::nat::fuzz(text);
     }

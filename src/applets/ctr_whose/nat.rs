@@ -154,6 +154,8 @@ fn is_service(line: &str, asked: &Port) -> bool {
 #[cfg(any(test, fuzzing))]
 pub(super) fn fuzz(text: &str) {
     let asked = Port { number: 80, transport: None, address: None };
+    let of_nft = serde_json::from_str(text).map(|all| rules_of_nft(&all)).unwrap_or_default();
+    of_nft.iter().for_each(|rule| _ = rule.fits(&asked));
     for line in text.lines() {
         _ = rule(line).map(|rule| rule.fits(&asked));
         _ = is_service(line, &asked);

@@ -62,6 +62,14 @@ fn hosts(line: &[u8]) -> Option<&str> {
     Some(std::str::from_utf8(services).unwrap_or_default())
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &[u8]) {
+    let made = with_hosts_of(b"", Some(text));
+    let order = made.strip_prefix(b"hosts: ").and_then(|rest| rest.strip_suffix(b"\n")).unwrap_or_default();
+    let mut words = order.split(|&b| b == b' ');
+    assert!(words.all(|word| SERVICES.iter().any(|service| service.as_bytes() == word)), "another service");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

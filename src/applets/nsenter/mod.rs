@@ -449,3 +449,8 @@ const fn kind(letter: char, long: &'static str, help: &'static str, effect: Valu
 const fn directory(letter: char, long: &'static str, help: &'static str, effect: Valued) -> Opt<Request> {
     Opt::new(Some(letter), long, help, Effect::Optional(effect)).takes("dir")
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(data: &[u8]) {
+    dns::fuzz(data);
+}

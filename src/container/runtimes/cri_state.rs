@@ -237,6 +237,13 @@ fn time(nanoseconds: i64) -> Option<String> {
     (nanoseconds > 0).then(|| rfc3339(nanoseconds / 1_000_000_000))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(database: &[u8]) {
+    let all = texts(database);
+    assert!(all.iter().all(|(id, found)| *id == found.id));
+    all.values().for_each(|own| _ = record(own, own, None));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

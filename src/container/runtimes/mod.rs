@@ -189,7 +189,7 @@ impl Store {
 
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzz {
-    use super::{apptainer, flatpak, lxc, podman_state};
+    use super::{apptainer, cri_state, flatpak, lxc, podman_config, podman_state, storage};
 
     pub(crate) fn title(title: &str) {
         apptainer::fuzz(title);
@@ -200,11 +200,17 @@ pub(super) mod fuzz {
             assert!(ports.len() <= data.len() * 1_000, "ports without a mapping");
         }
         _ = podman_state::ending(data, "a");
+        _ = podman_config::by_id(data);
+    }
+
+    pub(crate) fn cri_database(data: &[u8]) {
+        cri_state::fuzz(data);
     }
 
     pub(crate) fn settings(text: &str) {
         lxc::fuzz(text);
         flatpak::fuzz(text);
+        storage::fuzz(text);
     }
 }
 

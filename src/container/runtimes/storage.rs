@@ -161,6 +161,11 @@ fn expand(path: &str, user: &User) -> Option<String> {
     (path.starts_with('/') && !path.contains('$')).then_some(path)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &str) {
+    _ = Settings::parse(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,6 +53,11 @@ fn v1_bytes(text: &[u8]) -> (u64, u64) {
     (sum(b"Read"), sum(b"Write"))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &[u8]) {
+    _ = (v1_bytes(text), v2_bytes(text));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

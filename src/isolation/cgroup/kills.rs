@@ -1,5 +1,6 @@
 //! Kills for lack of memory in the kernel's log.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use memchr::memmem;
@@ -82,10 +83,15 @@ impl OomLine {
     }
 }
 
+/// Fails if this process may not read the log.
+pub(crate) fn open_log() -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    open(Path::new("/dev/kmsg"), flags, Mode::empty())
+}
+
 /// All that the log still has. An error if this process may not read the log.
 pub(crate) fn read_log() -> nix::Result<Vec<Kill>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let log = open(Path::new("/dev/kmsg"), flags, Mode::empty())?;
+    let log = open_log()?;
     let (mut kills, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
     loop {
         match read(&log, &mut buffer) {

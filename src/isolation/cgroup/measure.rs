@@ -173,6 +173,8 @@ pub(crate) fn memory_limit(groups: &[Group], directory: &Path) -> Option<u64> {
 
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(data: &[u8]) {
+    super::io::fuzz(data);
+    super::view::fuzz(data);
     let text = String::from_utf8_lossy(data);
     for word in ["", "nr_periods", "some total"] {
         _ = parse(&text, word);

@@ -77,6 +77,13 @@ fn levels_up(path: &[u8]) -> (usize, &[u8]) {
     (levels, rest)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &[u8]) {
+    let view = View::parse(text);
+    let shown = view.absolute(text);
+    assert!(shown.len() <= text.len() && parse(&shown).count() == parse(text).count());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,6 +140,14 @@ fn allows(line: &[u8], node: &Node) -> bool {
     is_kind && fits(major, node.major) && fits(minor, node.minor) && access.iter().any(|b| b"rw".contains(b))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &[u8]) {
+    let node = |is_block| Node { name: String::new(), is_block, major: 8, minor: 0 };
+    for line in text.split(|&b| b == b'\n') {
+        _ = allows(line, &node(true)) || allows(line, &node(false));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -358,6 +358,11 @@ fn cwd_outside(world: &World<'_>, subject: Subject, mountinfo: &[u8], unknown: &
     Some(!mountinfo.split(|&b| b == b'\n').any(has_id))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(data: &[u8]) {
+    devices::fuzz(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

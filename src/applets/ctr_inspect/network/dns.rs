@@ -65,6 +65,12 @@ fn parse(text: &[u8]) -> Dns {
     found
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &[u8]) {
+    let found = parse(text);
+    assert!(found.servers.len().max(found.search.len()) <= MOST_NAMES);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

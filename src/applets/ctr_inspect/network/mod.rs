@@ -203,3 +203,8 @@ fn shown_route(route: &net::Route, interfaces: Option<&[Interface]>) -> Route {
         metric: route.metric,
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(data: &[u8]) {
+    dns::fuzz(data);
+}

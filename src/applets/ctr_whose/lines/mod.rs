@@ -1,5 +1,7 @@
 //! The lines of a log, with the containers of what they name.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod known;
 mod time;
 mod victims;

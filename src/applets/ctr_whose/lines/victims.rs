@@ -120,7 +120,9 @@ fn killed(text: &[u8]) -> Option<(i32, Vec<u8>)> {
 fn follows(kill: Time, time: Time) -> bool {
     match (kill, time) {
         (Time::Boot(kill), Time::Boot(time)) => (0.0..=f64::from(SECONDS)).contains(&(time - kill)),
-        (Time::Epoch(kill), Time::Epoch(time)) => (0..=i64::from(SECONDS)).contains(&(time - kill)),
+        (Time::Epoch(kill), Time::Epoch(time)) => {
+            (0..=i64::from(SECONDS)).contains(&time.saturating_sub(kill))
+        }
         _ => false,
     }
 }
@@ -224,6 +226,13 @@ mod tests {
         assert_eq!(after(&[vec![one("/a", "sh", 77)], many].concat()), None);
         let far = vec!["x".to_owned(); 30];
         assert_eq!(group_after(&[vec![oom("/a", "sh", 77)], far].concat(), killed), None);
+    }
+
+    #[test]
+    fn times_far_apart_do_not_follow() {
+        for (kill, time) in [(-62_000_000_000, i64::MAX), (i64::MAX, -62_000_000_000)] {
+            assert!(!follows(Time::Epoch(kill), Time::Epoch(time)));
+        }
     }
 
     #[test]
