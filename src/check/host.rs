@@ -132,7 +132,7 @@ fn control_groups(proc: &ProcRoot, rows: &mut Vec<Row>) {
     };
     rows.push(Row::works(AREA, "mounted", layout));
     let text = proc.process(Pid::this()).cgroup().unwrap_or_default();
-    for membership in cgroup::parse(&text) {
+    for membership in cgroup::parse_whole(&text) {
         let Some(directory) = mounted.directory(membership) else { continue };
         let what = match membership.controllers {
             [] => "v2".to_owned(),

@@ -200,6 +200,13 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
         return Some(Answer(words));
     }
     match case.facts.field_of(pid, "State") {
+        Some(state)
+            if state.starts_with('Z') && case.facts.field_of(pid, "Threads").is_some_and(is_several) =>
+        {
+            Some(Answer(format!(
+                "the first thread of process {pid} has ended; others run: name one of those in /proc/{pid}/task as the target"
+            )))
+        }
         Some(state) if state.starts_with('Z') => {
             let parent = case.facts.field_of(pid, "PPid").unwrap_or_default();
             Some(Answer(format!(
@@ -210,6 +217,10 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
         Some(_) => Some(No),
         None => None,
     }
+}
+
+fn is_several(threads: String) -> bool {
+    threads.parse().is_ok_and(|threads: u64| threads > 1)
 }
 
 /// Is proc mounted with hidepid, so that it does not show the processes of other users?

@@ -39,6 +39,7 @@ pub use stat::Stat;
 pub(crate) use stat::TICKS;
 pub use status::Status;
 pub(crate) use status::{count_of_list, cpus_allowed, decimal, number};
+pub(crate) use survivors::living_thread;
 
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -171,10 +172,18 @@ impl ProcRoot {
         if self.is_copy() || !errno.is_some_and(survivors::is_without_thread) {
             return result;
         }
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let found =
-            openat(AT_FDCWD, &self.path, flags, Mode::empty()).is_ok_and(|proc| survivors::find(&proc, pid));
+        let found = self.directory().is_ok_and(|proc| survivors::find(&proc, pid));
         if found { read() } else { result }
+    }
+
+    /// A thread that runs, if the first one of the process has ended.
+    pub(super) fn living_thread(&self, pid: Pid) -> Option<Pid> {
+        if self.is_copy() { None } else { living_thread(&self.directory().ok()?, pid) }
+    }
+
+    fn directory(&self) -> nix::Result<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        openat(AT_FDCWD, &self.path, flags, Mode::empty())
     }
 
     /// The text of a link with such a path.

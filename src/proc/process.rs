@@ -90,13 +90,23 @@ impl Process<'_> {
         Credentials::parse(&self.read(file)?).ok_or_else(incomplete)
     }
 
+    /// With the state and the memory of another thread, if the first one has ended and others run.
     pub fn stat(&self) -> Option<Stat> {
-        Stat::parse(&self.stat_text().ok()?)
+        let stat = Stat::parse(&self.stat_text().ok()?)?;
+        if stat.state != b'Z' || stat.threads < 2 {
+            return Some(stat);
+        }
+        let thread = self.root.living_thread(self.pid);
+        let other = thread.and_then(|thread| Stat::parse(&self.read(&format!("task/{thread}/stat")).ok()?));
+        Some(match other {
+            Some(Stat { state, vsize, rss, .. }) => Stat { state, vsize, rss, ..stat },
+            None => stat,
+        })
     }
 
     /// Has it ended, with all its threads?
     pub(crate) fn is_zombie(&self) -> bool {
-        self.stat().is_some_and(|stat| stat.state == b'Z' && stat.threads < 2)
+        self.stat().is_some_and(|stat| stat.state == b'Z')
     }
 
     /// The start time, in ticks of 1/100 s since boot.

@@ -29,8 +29,7 @@ fn with<T>(change: impl FnOnce(&mut BTreeMap<i32, i32>) -> T) -> T {
     result
 }
 
-/// The thread whose file stands for that of the process. The directory of all namespaces is always that of the first thread:
-/// lsns(8) shows what it has.
+/// The thread whose file stands for that of the process. The directory of all namespaces is always that of the first thread.
 pub(super) fn thread(pid: Pid, file: &str) -> Option<Pid> {
     const FILES: [&str; 5] = ["root", "cwd", "exe", "fd", "mountinfo"];
     let is_of_living = || FILES.contains(&file) || file.starts_with("ns/") || file.starts_with("net/");
@@ -45,7 +44,7 @@ pub(super) fn is_without_thread(errno: Errno) -> bool {
 
 /// After a read of such a file has failed: is there another thread now that stands for the process?
 pub(super) fn find(proc: &OwnedFd, pid: Pid) -> bool {
-    let found = if hidden::is_hidden(pid) { None } else { living(proc, pid) };
+    let found = if hidden::is_hidden(pid) { None } else { living_thread(proc, pid) };
     with(|threads| {
         let before = match found {
             Some(thread) => threads.insert(pid.as_raw(), thread.as_raw()),
@@ -56,7 +55,7 @@ pub(super) fn find(proc: &OwnedFd, pid: Pid) -> bool {
 }
 
 /// None if the first thread lives, or if the process has ended.
-fn living(proc: &OwnedFd, pid: Pid) -> Option<Pid> {
+pub(crate) fn living_thread(proc: &OwnedFd, pid: Pid) -> Option<Pid> {
     let (first, threads) = state(proc, &format!("{pid}/stat"))?;
     if first != b'Z' || threads < 2 {
         return None;

@@ -54,9 +54,6 @@ fn the_namespaces_of_a_process_without_its_first_thread() {
         let found = json("ctr-whose", &[word]);
         assert_eq!(found["things"][0]["answers"][0]["container"], *name, "{word}: {found}");
     }
-    // As util-linux: what the process itself has.
-    let kinds = stdout(&limited(applet("lsns").args(["-r", "-n", "-o", "TYPE", "-p", &pid.to_string()])));
-    assert!(kinds.contains("pid") && !kinds.contains("net"), "{kinds}");
     let found = json("ctr-inspect", &[&pid.to_string()]);
     let found = &found["containers"][0];
     assert_eq!(found["namespaces"]["hostname"], *host, "{found}");

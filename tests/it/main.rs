@@ -3,6 +3,7 @@
 mod common;
 
 mod attacks_entry;
+mod attacks_hiding;
 mod attacks_label;
 mod attacks_memory;
 mod attacks_nsenter;

@@ -30,7 +30,7 @@ pub(super) fn lines(text: &[u8], container: Option<&Container>) -> Vec<Line> {
         let path = own.map_or(whole, |own| latin(own.as_bytes()));
         Line { controllers: latin(line.controllers), path, own: own.is_some() }
     };
-    cgroup::parse(text).map(line).collect()
+    cgroup::parse_whole(text).map(line).collect()
 }
 
 /// A text with one character for each byte: any path fits into JSON.

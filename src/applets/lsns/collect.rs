@@ -21,7 +21,7 @@ use crate::isolation::ns;
 use crate::order;
 use crate::proc::mountinfo;
 use crate::proc::ns::{Kind, parse_link};
-use crate::proc::{ProcRoot, Scan, broken, entries};
+use crate::proc::{ProcRoot, Scan, broken, entries, living_thread};
 use crate::sys;
 use crate::sys::keyed::{HashMap, HashSet, Keyed};
 
@@ -230,11 +230,20 @@ impl<'a> Walk<'a> {
     fn links(&mut self, pid: Pid) {
         self.mnt_of.push(None);
         let ns = self.open(pid, "ns", OFlag::O_PATH);
-        let Some(ns) = self.checked(pid, ns) else { return };
-        let mut buffer = [0; 64];
+        let Some(mut ns) = self.checked(pid, ns) else { return };
+        let mut may_be_of_thread = true;
         for at in 0..self.names.len() {
-            let (kind, name) = &self.names[at];
-            let (kind, link) = (*kind, sys::read_link_at(&ns, name, &mut buffer).map(parse_link));
+            let kind = self.names[at].0;
+            let mut link = self.link_in(&ns, at);
+            // A thread that ends leaves its namespaces. Older kernels have no time namespaces.
+            if link == Err(Errno::ENOENT) && kind != Kind::Time && std::mem::take(&mut may_be_of_thread) {
+                let other = living_thread(&self.dir, pid)
+                    .and_then(|thread| self.open(pid, &format!("task/{thread}/ns"), OFlag::O_PATH).ok());
+                if let Some(other) = other {
+                    link = self.link_in(&other, at);
+                    ns = other;
+                }
+            }
             let Some(inode) = self.checked(pid, link).flatten() else { continue };
             if let (Kind::Mnt, Some(mnt)) = (kind, self.mnt_of.last_mut()) {
                 *mnt = Some(inode);
@@ -251,6 +260,10 @@ impl<'a> Walk<'a> {
                 namespace.members.push(pid);
             }
         }
+    }
+
+    fn link_in(&self, ns: &OwnedFd, at: usize) -> nix::Result<Option<u64>> {
+        sys::read_link_at(ns, &self.names[at].1, &mut [0; 64]).map(parse_link)
     }
 
     /// Finds namespaces that a process holds by a descriptor, or by a socket of another network namespace.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
-use super::hierarchy::{Hierarchies, Membership, parse};
+use super::hierarchy::{Hierarchies, Membership, parse_whole};
 use super::kept::Kept;
 use crate::proc::{HostCopy, decimal, number};
 use crate::sys::directory::{Entry, each};
@@ -49,7 +49,7 @@ pub(crate) struct Least<T> {
 impl<'a> Groups<'a> {
     #[must_use]
     pub(crate) fn new(mounted: &'a Hierarchies, text: &[u8]) -> Groups<'a> {
-        let lines = parse(text).map(|line| (line.controllers.to_vec(), line.path.to_vec()));
+        let lines = parse_whole(text).map(|line| (line.controllers.to_vec(), line.path.to_vec()));
         Groups { mounted, lines: Lines(lines.collect()) }
     }
 

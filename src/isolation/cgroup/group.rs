@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::unistd::Pid;
 
-use super::hierarchy::{Hierarchies, Hierarchy, parse, read_groups};
+use super::hierarchy::{Hierarchies, Hierarchy, parse_whole, read_groups};
 use crate::proc::ProcRoot;
 use crate::text;
 
@@ -160,7 +160,7 @@ impl Hierarchies {
     /// The groups of a process, in every visible hierarchy.
     pub fn groups_of(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<Group>> {
         let text = read_groups(proc, pid)?;
-        let found = parse(&text).filter_map(|membership| {
+        let found = parse_whole(&text).filter_map(|membership| {
             let (hierarchy, path) = self.place(membership)?;
             Some(hierarchy.group(hierarchy.controllers.clone(), path.to_path_buf()))
         });

@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::fcntl::{OFlag, open};
+use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
@@ -28,18 +29,35 @@ pub struct Membership<'a> {
 pub(super) fn read_groups(proc: &ProcRoot, pid: Pid) -> Result<Vec<u8>> {
     let file = proc.shown(&proc.path_of(pid, "cgroup"));
     let message = || format!("cannot open {}", file.display());
-    proc.process(pid).cgroup().with_context(|| refused(message(), Operation::Open(file.clone())))
+    let text = proc.process(pid).cgroup();
+    let text = text.with_context(|| refused(message(), Operation::Open(file.clone())))?;
+    if parse_whole(&text).any(|line| line.is_cut()) {
+        bail!("cannot find a group of process {pid}: its path is longer than {} shows", file.display());
+    }
+    Ok(text)
 }
 
 /// The lines of `/proc/PID/cgroup`. A path may contain any byte except a newline, also colons.
 pub fn parse(text: &[u8]) -> impl Iterator<Item = Membership<'_>> {
+    // The kernel adds this to the path of a removed group in which a zombie is left.
+    parse_whole(text)
+        .map(|line| Membership { path: line.path.strip_suffix(b" (deleted)").unwrap_or(line.path), ..line })
+}
+
+/// The same with paths that lead to directories: also the name of a group can end in ` (deleted)`.
+pub(crate) fn parse_whole(text: &[u8]) -> impl Iterator<Item = Membership<'_>> {
     text.split(|&b| b == b'\n').filter_map(|line| {
         let mut fields = line.splitn(3, |&b| b == b':');
         let (_id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        // The kernel adds this to the path of a removed group in which a zombie is left.
-        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         Some(Membership { controllers, path })
     })
+}
+
+impl Membership<'_> {
+    /// Can the kernel have cut the path? It does so without a sign, and what is left can be the path of another group.
+    pub(super) fn is_cut(&self) -> bool {
+        self.path.len() >= libc::PATH_MAX as usize - 1
+    }
 }
 
 /// Is the path that of a group, or below it?
@@ -132,6 +150,9 @@ impl Hierarchies {
     /// The hierarchy of a group, and the path of the group relative to the mount point.
     #[must_use]
     pub fn place<'a>(&'a self, membership: Membership<'a>) -> Option<(&'a Hierarchy, &'a Path)> {
+        if membership.is_cut() {
+            return None;
+        }
         let mut wanted: Vec<&[u8]> =
             membership.controllers.split(|&b| b == b',').filter(|name| !name.is_empty()).collect();
         order::sort(&mut wanted);
@@ -147,7 +168,7 @@ impl Hierarchies {
     pub fn open_groups(&self, proc: &ProcRoot, pid: Pid) -> Result<Vec<OwnedFd>> {
         let text = read_groups(proc, pid)?;
         let own = proc.read_own("cgroup").unwrap_or_default();
-        let others = parse(&text).filter(|membership| !parse(&own).any(|own| own == *membership));
+        let others = parse_whole(&text).filter(|membership| !parse_whole(&own).any(|own| own == *membership));
         let directories = others.filter_map(|membership| self.directory(membership));
         directories
             .map(|directory| {
@@ -192,6 +213,7 @@ fn hierarchy(mount: Mount<'_>) -> Option<Hierarchy> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::View;
     use super::*;
 
     const HYBRID: &[u8] = b"31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
@@ -239,6 +261,16 @@ mod tests {
         let at = |path: &[u8]| host.directory(Membership { controllers: b"", path });
         assert_eq!(at(b"/a/b").as_deref(), Some(Path::new("/sys/fs/cgroup/b")));
         assert_eq!(at(b"/other"), None);
+    }
+
+    #[test]
+    fn a_path_that_may_be_cut_is_no_directory() {
+        let host = Hierarchies::parse(UNIFIED);
+        let long = [b"/a/", "x".repeat(4092).as_bytes()].concat();
+        let at = |path: &[u8]| host.directory(Membership { controllers: b"", path });
+        assert!(at(&long).is_none() && at(&long[..4094]).is_some());
+        let text = [b"0::", &*long, b"\n"].concat();
+        assert_eq!(View::parse(b"0::/..\n").absolute(&text), text);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) use cleanup::CleanupGuard;
 pub(crate) use create::{Step, fresh, make, steps};
 pub(crate) use group::{Group, tidy};
 pub use hierarchy::{Hierarchies, parse};
-pub(crate) use hierarchy::{Hierarchy, Membership, is_within, shared_depth};
+pub(crate) use hierarchy::{Hierarchy, Membership, is_within, parse_whole, shared_depth};
 pub(crate) use join::{Refused, enter, fork_into, join, open, put};
 pub(crate) use listing::Listing;
 pub(crate) use view::View;

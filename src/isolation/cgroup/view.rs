@@ -26,7 +26,7 @@ impl View {
     }
 
     /// From the cgroup file of a process near the root.
-    fn parse(text: &[u8]) -> View {
+    pub(super) fn parse(text: &[u8]) -> View {
         let levels = parse(text).map(|line| (line.controllers.to_vec(), levels_up(line.path).0));
         View { levels: levels.filter(|(_, levels)| *levels > 0).collect() }
     }
@@ -57,7 +57,7 @@ impl View {
         let Some(member) = parse(line).next() else { return line.to_vec() };
         let (levels, rest) = levels_up(member.path);
         let known = self.levels.iter().find(|(controllers, _)| controllers == member.controllers);
-        if levels == 0 || known.is_none_or(|(_, known)| *known != levels) {
+        if levels == 0 || member.is_cut() || known.is_none_or(|(_, known)| *known != levels) {
             return line.to_vec();
         }
         let rest = if rest.is_empty() { b"/" } else { rest };
