@@ -270,3 +270,61 @@ fn open_files_that_may_be_deleted_are_not_waited_for() {
     let is_known = shown.contains("\"deleted\":[]");
     assert!(is_known || shown.contains("does not answer in time"), "{shown}{}", stderr(&output));
 }
+
+/// Each kind of thing looks at other files of a container, or at a path that leads into one.
+#[test]
+fn things_are_not_looked_for_where_nobody_answers() {
+    if !namespaces("hanging things") {
+        return;
+    }
+    let tree: Tree =
+        vec![("/x", Some(b"x\n".to_vec())), ("/x (deleted)", Some(b"x\n".to_vec())), ("/etc", None)];
+    let script = "mkdir $work/none $work/root; exec 5<$fuse/x 6<\"$fuse/x (deleted)\"
+        mount -t overlay -o lowerdir=$fuse:$work/none none $work/root
+        for d in bin lib lib64 usr; do [ ! -d /$d ] || { mkdir -p $work/none/$d; mount --rbind /$d $work/root/$d; }; done
+        exec chroot $work/root /bin/sh -c 'echo ready; read -r end'";
+    let script = script.replace(
+        "mkdir $work/none",
+        "mkdir -p $work/none/bin $work/none/lib $work/none/lib64 $work/none/usr",
+    );
+    for options in [&["-m", "-p", "-f", "--kill-child"][..], &["-m", "-n", "-u", "-p", "-f", "--kill-child"]]
+    {
+        let Some(fuse) = Fuse::hanging(options, tree.clone(), &script) else { return };
+        let pid = fuse.pid.to_string();
+        let mounts = format!("--mount=/proc/{pid}/ns/mnt");
+        for thing in [
+            "/mnt/fuse/x",
+            "/mnt/fuse",
+            "/mnt/root/x",
+            "/mnt/fuse/x (deleted)",
+            "/x",
+            &format!("/proc/{pid}/root/x"),
+            &format!("/proc/{pid}/root/x y"),
+            &format!("/proc/{pid}/task/{pid}/root/etc/../x"),
+            &format!("/proc/{pid}/fd/5"),
+            &format!("/proc/{pid}/cwd"),
+            "name-of-nobody",
+            "10.255.0.9",
+            "tcp:9",
+            "02:42:ac:11:00:99",
+            "@nobody",
+            "/run/nobody.sock",
+            "net:[1]",
+            &pid,
+        ] {
+            for outside in [true, false] {
+                let mut command = if outside { applet("ctr-whose") } else { program("nsenter") };
+                if !outside {
+                    command.arg(&mounts).arg(binary()).arg("ctr-whose");
+                }
+                let output = limited(command.arg(thing));
+                assert!(fuse.nobody_hung(), "ctr-whose {thing} hung, outside: {outside}");
+                assert!(
+                    output.status.code().is_some_and(|status| status < 2),
+                    "{thing}: {}",
+                    stderr(&output)
+                );
+            }
+        }
+    }
+}

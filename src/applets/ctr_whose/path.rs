@@ -69,7 +69,9 @@ fn of_special(finder: &Finder<'_>, path: &Path) -> Option<Entry> {
         let pid = decimal(below.components().next()?.as_os_str().to_str()?)?;
         let pid = i32::try_from(pid).ok()?;
         let is_ns = below.components().nth(1).is_some_and(|part| part.as_os_str() == "ns");
-        let link = finder.world.proc.link(&finder.world.proc.of_host(below)).ok().filter(|_| is_ns);
+        // Other links of a process lead to what it has chosen.
+        let link = || finder.world.proc.link(&finder.world.proc.of_host(below)).ok();
+        let link = if is_ns { link() } else { None };
         let inode = link.and_then(|link| crate::proc::ns::parse_link(link.as_os_str().as_bytes()));
         let mut entry = match inode {
             Some(inode) => namespace::namespace(finder, None, inode),

@@ -250,7 +250,7 @@ impl Files {
     /// Can an access to that path block without limit, on a file server or on a process of a user?
     pub fn may_hang(&self, path: &str) -> bool {
         let path = self.system.path.join(path.trim_start_matches('/'));
-        self.mounts().may_hang(&path)
+        self.mounts().may_hang(&path) || users::is_beyond_process(&path)
     }
 
     pub(super) fn mounts(&self) -> &Mounts {

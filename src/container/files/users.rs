@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Files;
-use crate::proc::{self, ProcRoot, mountinfo};
+use crate::proc::{self, ProcRoot, mountinfo, overlay};
 
 /// More users than log in to any host. Each costs an access to their home directory.
 const MOST: usize = 1_000;
@@ -52,6 +52,18 @@ pub(crate) fn find(files: &Files) -> Vec<User> {
     all.into_iter().take(MOST).map(user).collect()
 }
 
+/// Leads the path through a root directory, a working directory or an open file of a process? It has chosen the file system.
+pub(super) fn is_beyond_process(path: &Path) -> bool {
+    let Ok(below) = path.strip_prefix("/proc") else { return false };
+    let mut names = below.iter().skip(1);
+    let of_link = names.find_map(|name| match name.to_str()? {
+        "root" | "cwd" | "exe" => Some(0),
+        "fd" | "map_files" => Some(1),
+        _ => None,
+    });
+    of_link.is_some_and(|more| names.nth(more).is_some())
+}
+
 /// The mount points, and which file systems a server or a process serves.
 pub(crate) struct Mounts(Vec<Mount>);
 
@@ -69,7 +81,26 @@ impl Mounts {
     }
 
     fn parse(text: &[u8]) -> Mounts {
-        Mounts(mountinfo::mounts(text).map(|line| mount(&line)).collect())
+        let mut mounts = Mounts(mountinfo::mounts(text).map(|line| mount(&line)).collect());
+        if mounts.0.iter().any(|mount| mount.served) {
+            mounts.mark_overlays(text);
+        }
+        mounts
+    }
+
+    /// An overlay waits for a file system that has one of its layers.
+    fn mark_overlays(&mut self, text: &[u8]) {
+        for (at, line) in mountinfo::mounts(text).enumerate().filter(|(_, line)| line.kind == b"overlay") {
+            let layers = overlay::overlay(line.options);
+            let mut paths = layers.lower.iter().chain(&layers.upper).map(Path::new);
+            let has_served = |path: &Path| self.is_below_served(path) && self.may_hang(path);
+            self.0[at].served |= paths.any(has_served);
+        }
+    }
+
+    /// Less work than to find the mount around a path: few mounts are served.
+    fn is_below_served(&self, path: &Path) -> bool {
+        self.0.iter().any(|mount| mount.served && path.starts_with(&mount.point))
     }
 
     /// Can an access to that path block without limit?
@@ -119,6 +150,31 @@ mod tests {
         ] {
             assert_eq!(mounts.may_hang(Path::new(path)), hangs, "{path}");
         }
+    }
+
+    #[test]
+    fn paths_through_links_of_processes() {
+        for (path, is_beyond) in [
+            ("/proc/7/root/x", true),
+            ("/proc/self/cwd/x", true),
+            ("/proc/7/task/8/fd/3/x", true),
+            ("/proc/7/root", false),
+            ("/proc/7/fd/3", false),
+            ("/proc/root/x", false),
+            ("/srv/proc/7/root/x", false),
+        ] {
+            assert_eq!(is_beyond_process(Path::new(path)), is_beyond, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_overlay_over_a_served_file_system_can_hang() {
+        let lines = "1 0 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / /lazy rw - fuse x rw\n3 2 0:3 / /lazy/near rw - tmpfs x rw\n\
+                     4 1 0:4 / /a rw - overlay x rw,lowerdir=/x:/lazy/1,upperdir=/u\n5 1 0:5 / /b rw - overlay x rw,lowerdir=/lazy/near/1:/y\n\
+                     6 1 0:6 / /c rw - overlay x rw,lowerdir+=/a,upperdir=/u\n";
+        let mounts = Mounts::parse(lines.as_bytes());
+        let hang = ["/a/x", "/b/x", "/c/x", "/x"].map(|path| mounts.may_hang(Path::new(path)));
+        assert_eq!(hang, [true, false, true, false]);
     }
 
     #[test]
