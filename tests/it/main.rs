@@ -36,6 +36,7 @@ mod ctr_inspect_limits;
 mod ctr_inspect_network;
 mod ctr_inspect_processes;
 mod ctr_inspect_stopped;
+mod ctr_inspect_targets;
 mod ctr_ps;
 mod ctr_ps_filters;
 mod ctr_ps_habits;

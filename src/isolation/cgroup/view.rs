@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 
 use nix::unistd::Pid;
 
-use super::parse;
+use super::{parse, parse_whole};
 use crate::proc::ProcRoot;
 
 /// The root of each hierarchy, as this process sees it.
@@ -54,14 +54,16 @@ impl View {
     }
 
     fn absolute_line(&self, line: &[u8]) -> Vec<u8> {
-        let Some(member) = parse(line).next() else { return line.to_vec() };
+        let Some(member) = parse_whole(line).next() else { return line.to_vec() };
         let (levels, rest) = levels_up(member.path);
         let known = self.levels.iter().find(|(controllers, _)| controllers == member.controllers);
         if levels == 0 || member.is_cut() || known.is_none_or(|(_, known)| *known != levels) {
             return line.to_vec();
         }
         let rest = if rest.is_empty() { b"/" } else { rest };
-        let before = line.iter().position(|&b| b == b'/').unwrap_or_default();
+        // The number of the hierarchy and its controllers.
+        let colons = line.iter().enumerate().filter(|(_, b)| **b == b':');
+        let before = { colons }.nth(1).map_or(0, |(at, _)| at + 1);
         let end = if line.ends_with(b"\n") { &b"\n"[..] } else { b"" };
         [&line[..before], rest, end].concat()
     }
@@ -96,6 +98,7 @@ mod tests {
             ("3:pids:/../../lxc.payload.web", "3:pids:/lxc.payload.web"),
             ("3:pids:/../..", "3:pids:/"),
             ("3:pids:/../../", "3:pids:/"),
+            ("3:pids:/../../web (deleted)", "3:pids:/web (deleted)"),
             ("0::/../../../a/b\n", "0::/a/b\n"),
             // Below a group that this process cannot name, beside it, or in another namespace.
             ("3:pids:/../lxc.payload.web", "3:pids:/../lxc.payload.web"),
