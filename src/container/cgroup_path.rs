@@ -111,9 +111,9 @@ impl<'a> Component<'a> {
             distinctive,
             of_guest,
         };
-        let form = forms().find_map(|(form, runtime)| Some((form, runtime, form.id(self)?)));
+        let form = forms().iter().find_map(|(form, runtime)| Some((form, runtime, form.id(self)?)));
         let by_name = if let Some((form, runtime, id)) = form {
-            Some(claim(form.stores, runtime, id, true))
+            Some(claim(form.stores, *runtime, id, true))
         } else if let Some(id) = after_colons(self.name) {
             // A kubelet with the systemd driver and a runtime with the cgroupfs driver.
             Some(claim(&[Store::Containerd, Store::CriO], Runtime::K8s, id.into(), true))
@@ -134,14 +134,14 @@ impl<'a> Component<'a> {
 
 impl CgroupForm {
     fn id<'a>(&self, component: &Component<'a>) -> Option<Cow<'a, str>> {
+        let id = component.name.strip_prefix(self.prefix)?;
         let position_matches = match self.after {
             After::Anything => true,
             After::Is(name) => component.parent == name,
             After::Begins(name) => component.parent.len() > name.len() && component.parent.starts_with(name),
             After::Below(name) => component.grandparent == name,
         };
-        let id = component.name.strip_prefix(self.prefix).filter(|_| position_matches)?;
-        self.shape.read(id.strip_suffix(self.suffix)?)
+        self.shape.read(id.strip_suffix(self.suffix).filter(|_| position_matches)?)
     }
 }
 

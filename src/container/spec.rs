@@ -2,6 +2,8 @@
 //!
 //! A new runtime is a row here and, if it has state files, a file in `runtimes/`.
 
+use std::sync::OnceLock;
+
 use super::runtimes::Store;
 
 /// What made the container.
@@ -307,10 +309,14 @@ impl Runtime {
 }
 
 /// All forms, with their runtimes. Those that a group's own name shows come before those that its parent's shows.
-pub(crate) fn forms() -> impl Iterator<Item = (&'static CgroupForm, Runtime)> {
-    let all = || RUNTIMES.iter().flat_map(|row| row.forms.iter().map(|form| (form, row.runtime)));
-    let by_name = |(form, _): &(&CgroupForm, Runtime)| form.after == After::Anything;
-    all().filter(by_name).chain(all().filter(move |row| !by_name(row)))
+pub(crate) fn forms() -> &'static [(&'static CgroupForm, Runtime)] {
+    // Each component of each path of a group is compared with all of them.
+    static FORMS: OnceLock<Vec<(&CgroupForm, Runtime)>> = OnceLock::new();
+    FORMS.get_or_init(|| {
+        let rows = RUNTIMES.iter().flat_map(|row| row.forms.iter().map(|form| (form, row.runtime)));
+        let (by_name, others): (Vec<_>, Vec<_>) = rows.partition(|(form, _)| form.after == After::Anything);
+        [by_name, others].concat()
+    })
 }
 
 #[cfg(test)]
