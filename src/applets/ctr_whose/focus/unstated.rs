@@ -84,7 +84,7 @@ impl Focus<'_> {
         // Names of units are written in another way than those of containers.
         let of_path = |path: &[u8]| (!path.contains(&b'\\')).then(|| of_path(path));
         let (mut found, unlisted) = match self.listing() {
-            Some(listing) => self.listed(listing, &of_path)?,
+            Some(listing) => self.listed(listing, of_path)?,
             None => (ById::default(), self.pids.clone()),
         };
         self.add_read(&mut found, &unlisted, of_path).then_some(found)
