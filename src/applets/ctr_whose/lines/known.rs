@@ -501,6 +501,7 @@ impl<'a> Known<'a> {
             interfaces: [(interface, Some(0))].into_iter().collect(),
             processes: [(1, 0)].into_iter().collect(),
             groups: [(b"/web".to_vec(), Some(0))].into_iter().collect(),
+            proxies: HashMap::default(),
         };
         Known { tables: Some(tables), wants_groups: true, ..Known::new(request) }
     }
