@@ -134,8 +134,8 @@ fn system_calls_grow_with_the_processes() {
         total.split_whitespace().nth(3).and_then(|calls| calls.parse().ok()).expect("a number")
     };
     let (few, many) = (calls(300), calls(1300));
-    let memory = 20; // asked for in large pieces
-    assert!(many - few <= 11 * 1000 + memory, "{few} calls for 300 processes, {many} for 1300");
+    let others = 200; // memory, in large pieces, and waiting, which depends on the load
+    assert!(many - few <= 11 * 1000 + others, "{few} calls for 300 processes, {many} for 1300");
     assert!(few <= 11 * 300 + 1000, "{few} calls for 300 processes");
 }
 
