@@ -297,6 +297,32 @@ fn a_network_namespace_ends_with_its_container() {
     eventually("the namespace has ended", || !link(&["show", "v0"]));
 }
 
+/// The kernel counts a wait for all groups above too: if that of a group above is as before, nobody waited below it.
+#[test]
+fn pressure_is_read_if_somebody_waited() {
+    let host = v2("top-pressure");
+    let put = |group: &str, average: &str, total: u32| {
+        let text = format!("some avg10={average} avg60=0.00 avg300=0.00 total={total}\n");
+        write(&host, group, &[("memory.pressure", &text)]);
+    };
+    put("system.slice", "0.00", 5);
+    put(&scope(WEB), "0.00", 5);
+    let mut piped = Piped::new(ctr_top(&host).args(["-J", "-d", "0.1"]));
+    let mut memory = || {
+        let document: Value = serde_json::from_str(&piped.line()).expect("JSON");
+        row(&document, "docker:web")["pressure"]["memory"].as_f64()
+    };
+    assert_eq!(memory(), Some(0.0));
+    // This cannot happen. It shows that the file is not read.
+    put(&scope(WEB), "2.50", 6);
+    assert!((0..10).all(|_| memory() == Some(0.0)));
+    put("system.slice", "1.00", 6);
+    assert!((0..100).any(|_| memory() == Some(2.5)));
+    // From now on it is read, as it becomes less without a wait.
+    put(&scope(WEB), "1.25", 6);
+    assert!((0..100).any(|_| memory() == Some(1.25)));
+}
+
 /// What no column shows costs nothing.
 #[test]
 fn files_that_no_column_shows_are_not_read() {

@@ -1,7 +1,7 @@
 //! The control groups of containers, open from one sample to the next. What lies above several containers is read once for
 //! each sample.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 
@@ -10,6 +10,7 @@ use super::line::{Line, bytes};
 use crate::container::Own;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::{Lines, Place};
+use crate::isolation::cgroup::pressure::waited;
 use crate::sys::keyed::HashMap;
 use crate::text;
 
@@ -19,6 +20,20 @@ pub(super) struct Group {
     pub shown: String,
     above: Option<Rc<Group>>,
     limits: RefCell<Limits>,
+    waits: Cell<[Wait; 3]>,
+}
+
+/// What processes wait for.
+pub(super) const PRESSURES: [&str; 3] = ["cpu.pressure", "memory.pressure", "io.pressure"];
+
+/// How long processes of a group waited for one of these, in the last sample that has it.
+#[derive(Clone, Copy, Default)]
+struct Wait {
+    sample: u64,
+    /// The average of 10 seconds in percent, and the total in microseconds.
+    value: Option<(f64, u64)>,
+    /// The total of the group above.
+    above: Option<u64>,
 }
 
 /// The periods of a quota, and those in which it was used up.
@@ -84,22 +99,45 @@ impl Sources {
             let known = self.open.get(&directory).and_then(Weak::upgrade);
             let new = known.unwrap_or_else(|| {
                 let shown = text::utf8(place.path().as_os_str().as_encoded_bytes()).into_owned();
-                let (above, limits) = (group.clone(), RefCell::default());
-                let new = Rc::new(Group { place: place.keep(self.most), shown, above, limits });
+                let (above, place) = (group.clone(), place.keep(self.most));
+                let new = Rc::new(Group::new(place, shown, above));
                 self.open.insert(directory, Rc::downgrade(&new));
                 new
             });
             group = Some(new);
         }
         // A chain begins with the place itself.
-        group.unwrap_or_else(|| {
-            let (place, limits) = (place.clone(), RefCell::default());
-            Rc::new(Group { place, shown: String::new(), above: None, limits })
-        })
+        group.unwrap_or_else(|| Rc::new(Group::new(place.clone(), String::new(), None)))
     }
 }
 
 impl Group {
+    fn new(place: Place, shown: String, above: Option<Rc<Group>>) -> Group {
+        Group { place, shown, above, limits: RefCell::default(), waits: Cell::default() }
+    }
+
+    /// How long some process waited, by the number of the pressure. The kernel counts it for all groups above too: if the
+    /// total of one is as before, no process below it waited. That spares most of the reads. The kernel makes the averages
+    /// every two seconds, those of each group at another time: so long can it take until a group above shows it.
+    pub(super) fn waited(&self, sources: &Sources, number: usize) -> Option<(f64, u64)> {
+        let last = self.waits.get()[number];
+        if last.sample == sources.sample {
+            return last.value;
+        }
+        let above = self.above.as_ref().and_then(|above| above.waited(sources, number));
+        let above = above.map(|(_, total)| total);
+        // Another average becomes less without a wait.
+        let rests = last.value.is_some_and(|(average, _)| average <= 0.0);
+        let value = match rests && above.is_some() && above == last.above {
+            true => last.value,
+            false => self.place.with(PRESSURES[number], |text| waited(text, "some")).flatten(),
+        };
+        let mut waits = self.waits.get();
+        waits[number] = Wait { sample: sources.sample, value, above };
+        self.waits.set(waits);
+        value
+    }
+
     /// This group and those above it.
     pub(super) fn chain(&self) -> impl Iterator<Item = &Group> {
         std::iter::successors(Some(self), |group| group.above.as_deref())
@@ -201,8 +239,12 @@ impl Groups {
     }
 
     /// Its group, if that counts for the container alone.
+    pub(super) fn own_group(&self, controller: Controller) -> Option<&Group> {
+        self.line(controller).filter(|(.., own)| *own != Some(false)).map(|(_, group, _)| &**group)
+    }
+
     pub(super) fn alone(&self, controller: Controller) -> Option<&Place> {
-        self.line(controller).filter(|(.., own)| *own != Some(false)).map(|(_, group, _)| &group.place)
+        self.own_group(controller).map(|group| &group.place)
     }
 
     /// Does the path of each say whose it is?

@@ -28,8 +28,8 @@
 //! - MEM%: MEMORY in percent of LIMIT, or of the host's memory if there is no limit.
 //! - PIDS: processes and threads.
 //! - READ/s, WRITE/s: bytes read from disks and written there. What the page cache answers does not count.
-//! - PSI: the parts of the last ten seconds in which a process waited for a CPU, for memory and for a disk, in percent.
-//!   v1 does not have them.
+//! - PSI: the parts of the last ten seconds in which a process waited for a CPU, for memory and for a disk, in percent, as the
+//!   kernel computes them every two seconds. The first wait after a rest can be shown two seconds later. v1 does not have them.
 //!
 //! Rates are by the time that passed between two reads of a value, not by the nominal delay. `-` is a value that is
 //! not known, or that there is not: of LIMIT and PIDS_LIMIT no limit, of THROT no quota. JSON has null for both. A

@@ -17,7 +17,6 @@ use super::services::Service;
 use crate::isolation::cgroup::Hierarchies;
 use crate::isolation::cgroup::chain::Place;
 use crate::isolation::cgroup::memory::Split;
-use crate::isolation::cgroup::pressure::waited;
 use crate::proc::ProcRoot;
 use crate::sys::keyed::HashMap;
 use crate::text;
@@ -365,10 +364,9 @@ impl Groups {
         all.into_iter().map(named).collect()
     }
 
-    fn pressure(&self) -> Option<Pressures> {
-        let place = self.alone(Controller::Unified).filter(|place| place.v2)?;
-        let read = |file| place.with(file, |text| waited(text, "some"))?;
-        let found = ["cpu.pressure", "memory.pressure", "io.pressure"].map(read);
+    fn pressure(&self, sources: &Sources) -> Option<Pressures> {
+        let group = self.own_group(Controller::Unified).filter(|group| group.place.v2)?;
+        let found = std::array::from_fn(|number| group.waited(sources, number));
         found.iter().any(Option::is_some).then_some(found)
     }
 
@@ -413,7 +411,7 @@ impl Groups {
             pids: self.alone(Controller::Pids).and_then(|place| place.number("pids.current")).or(threads),
             pids_limit: self.limit(Controller::Pids, |group| group.pids_limit(sources)),
             disk,
-            pressure: shows.pressure.then(|| self.pressure()).flatten(),
+            pressure: shows.pressure.then(|| self.pressure(sources)).flatten(),
             ..One::default()
         }
     }
