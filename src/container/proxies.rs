@@ -49,7 +49,10 @@ pub(crate) fn docker_proxies(world: &World<'_>) -> Vec<Proxy> {
         let text = world.proc.process(Pid::from_raw(seen.pid)).command_line().ok()?;
         proxy(seen.pid, &text)
     };
-    named(world, b"docker-proxy").filter(|seen| seen.uid == Some(0)).filter_map(of).collect()
+    named(world, b"docker-proxy")
+        .filter(|seen| world.started_by(seen.pid) == Some(0))
+        .filter_map(of)
+        .collect()
 }
 
 fn proxy(pid: i32, arguments: &[u8]) -> Option<Proxy> {

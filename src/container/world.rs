@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow};
+use nix::libc;
 use nix::unistd::Pid;
 
 use super::matching;
@@ -22,7 +23,7 @@ pub(crate) struct Seen {
     pub ppid: Option<i32>,
     /// The PID in its own pid namespace.
     pub cpid: Option<i32>,
-    /// The effective user.
+    /// The user, if the real and the effective one are the same.
     pub uid: Option<u32>,
     /// The number of its container in [`World::containers`].
     pub container: Option<usize>,
@@ -128,12 +129,24 @@ impl<'a> World<'a> {
                 }
                 None => (None, None),
             };
-            let (ppid, cpid, uid) = (identity.ppid, identity.cpid, identity.euid);
+            let (ppid, cpid) = (identity.ppid, identity.cpid);
+            let uid = identity.ruid.filter(|_| identity.ruid == identity.euid);
             world.processes.push(Seen { pid: pid.as_raw(), ppid, cpid, uid, container, how });
         })?;
         world.find_first_processes();
         world.problems = files.warnings();
         Ok(world)
+    }
+
+    /// The user who chose the program and its arguments. None of a set-user-ID program of root: any user can start it, under
+    /// any name.
+    pub(crate) fn started_by(&self, pid: i32) -> Option<u32> {
+        let uid = self.process(pid)?.uid?;
+        if uid != 0 || self.proc.is_copy() {
+            return Some(uid);
+        }
+        let program = self.proc.process(Pid::from_raw(pid)).program_file()?;
+        (u32::from(program.mode) & libc::S_ISUID == 0).then_some(uid)
     }
 
     fn number(&mut self, container: &Rc<Container>, pid: i32, numbers: &mut HashMap<String, usize>) -> usize {

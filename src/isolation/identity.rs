@@ -20,6 +20,8 @@ use crate::sys::{self, PidfdInfo};
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub(crate) struct Identity {
     pub ppid: Option<i32>,
+    /// The real user.
+    pub ruid: Option<u32>,
     /// The effective user.
     pub euid: Option<u32>,
     /// The PID in its own pid namespace.
@@ -192,6 +194,7 @@ impl Identity {
     pub(crate) fn of_status(status: &Status) -> Identity {
         Identity {
             ppid: status.ppid,
+            ruid: status.ruid,
             euid: status.euid,
             cpid: status.nspid.last().copied(),
             own_pid_ns: status.nspid.len() > 1,
@@ -273,6 +276,7 @@ impl ByPidfd {
         };
         Ok(Some(Identity {
             ppid: i32::try_from(info.ppid).ok(),
+            ruid: Some(info.ruid),
             euid: Some(info.euid),
             cpid: Some(cpid),
             own_pid_ns,

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::idmap::Which;
 use super::ns::{Kind, parse_link};
-use super::{Credentials, ProcRoot, Stat, Status};
+use super::{Credentials, ProcRoot, Stat, Status, survivors};
 use crate::sys;
 
 /// A PID below a [`ProcRoot`]. The process need not exist: each read can fail.
@@ -117,7 +117,11 @@ impl Process<'_> {
 
     /// The lines of its control groups, cgroup(7).
     pub fn cgroup(&self) -> Result<Vec<u8>> {
-        self.root.read_whole(self.pid, "cgroup")
+        let text = self.root.read_whole(self.pid, "cgroup")?;
+        match survivors::may_lack_groups(&text).then(|| self.root.living_thread(self.pid)).flatten() {
+            Some(thread) => self.read(&format!("task/{thread}/cgroup")),
+            None => Ok(text),
+        }
     }
 
     pub fn mountinfo(&self) -> Result<Vec<u8>> {
@@ -139,6 +143,13 @@ impl Process<'_> {
         let path = || CString::new(self.path("root").into_os_string().into_vec()).map_err(Error::other);
         let read = || Ok(sys::file_id(AT_FDCWD, &path()?)?);
         self.root.of_living(self.pid, read).ok()
+    }
+
+    /// What is known of the file that it runs without a request to a file server, which can block.
+    #[must_use]
+    pub(crate) fn program_file(&self) -> Option<sys::Known> {
+        let path = CString::new(self.path("exe").into_os_string().into_vec()).ok()?;
+        sys::known(AT_FDCWD, &path).ok()
     }
 
     /// The inode of one of its namespaces, from the text of the link.

@@ -152,7 +152,12 @@ impl Scan {
 
     /// The lines of its control groups, cgroup(7).
     pub(crate) fn cgroup(&mut self, pid: Pid) -> nix::Result<&[u8]> {
-        self.read(pid, "cgroup")
+        let length = self.read(pid, "cgroup")?.len();
+        let may_lack = self.copy.is_none() && survivors::may_lack_groups(&self.buffer[..length]);
+        match may_lack.then(|| survivors::living_thread(&self.dir, pid)).flatten() {
+            Some(thread) => self.read(pid, &format!("task/{thread}/cgroup")),
+            None => Ok(&self.buffer[..length]),
+        }
     }
 
     /// The label that the security module gave it.

@@ -9,6 +9,8 @@ pub struct Status {
     /// R, S, D, T, t, Z, X, I.
     pub state: u8,
     pub ppid: Option<i32>,
+    /// The real uid.
+    pub ruid: Option<u32>,
     /// The effective uid, which ps shows.
     pub euid: Option<u32>,
     /// PIDs in nested pid namespaces, from that of the proc mount (first) to that of the process (last).
@@ -32,7 +34,10 @@ impl Status {
                 b"Name" => status.name = value.to_vec(),
                 b"State" => status.state = value.first().copied().unwrap_or(b'?'),
                 b"PPid" => status.ppid = number(value),
-                b"Uid" => status.euid = fields(value).nth(1).and_then(number),
+                b"Uid" => {
+                    let mut ids = fields(value).map(number);
+                    (status.ruid, status.euid) = (ids.next().flatten(), ids.next().flatten());
+                }
                 b"NSpid" => status.nspid = fields(value).filter_map(number).collect(),
                 b"Kthread" => kthread = Some(value == b"1"), // since Linux 6.8
                 b"VmPeak" | b"VmSize" => {
@@ -131,6 +136,7 @@ mod tests {
                 name: b"sleep".to_vec(),
                 state: b'S',
                 ppid: Some(27247),
+                ruid: Some(0),
                 euid: Some(1234),
                 nspid: vec![27276, 7, 1],
                 kernel_thread: false,

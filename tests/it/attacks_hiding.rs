@@ -112,6 +112,33 @@ fn a_process_whose_first_thread_has_ended_is_not_hidden() {
     assert_eq!(by_thread, format!("net:[{net}]\n"));
 }
 
+/// The kernel takes a thread that ends out of its groups of version 1. Those of the others are the groups of the process.
+#[test]
+fn the_groups_of_a_process_whose_first_thread_has_ended() {
+    let test = "the_groups_of_a_process_whose_first_thread_has_ended";
+    if !possible(test) || !namespaces(test) || !python() {
+        return;
+    }
+    let name = Name::new("ended");
+    let group = name.make("pids", "");
+    let mut command = program("sh");
+    let enter = "echo $$ >\"$0/cgroup.procs\"; exec python3 -c \"$1\"";
+    let mut piped = Piped::new(command.args(["-c", enter]).arg(&group).arg(FIRST_ENDS));
+    let line = piped.line();
+    let (pid, _) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?}"));
+    let holder = Holder::of(piped, pid.parse().expect("a PID"));
+    let text = |file: &str| std::fs::read_to_string(holder.file(file)).unwrap_or_default();
+    until("the end of the first thread", || text("stat").contains(") Z "));
+    let threads = std::fs::read_dir(holder.file("task")).expect("threads").flatten();
+    let thread =
+        { threads }.map(|one| one.file_name().into_string().expect("a number")).find(|one| one != pid);
+    let lines = text(&format!("task/{}/cgroup", thread.expect("another thread")));
+    let line_of = |text: &str| text.lines().find(|line| line.contains(":pids:")).map(str::to_owned);
+    assert!(line_of(&lines).is_some_and(|line| !line.ends_with(":/")), "{lines}");
+    let joined = printed(cgexec().args(["--like", pid, "cat", "/proc/self/cgroup"]));
+    assert_eq!(line_of(&joined), line_of(&lines));
+}
+
 /// Interfaces, a socket without a file, a socket with one, and a host. The names are ISO 2022, C1, bidi, invalid UTF-8.
 const NAMES: &str = r#"
 import ctypes, os, socket, struct, sys

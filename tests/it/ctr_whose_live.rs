@@ -1,8 +1,9 @@
 //! `ctr-whose` with interfaces, sockets and mounts that this test makes.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -275,17 +276,18 @@ fn a_proxy_of_root_leads_to_the_container() {
     let scratch = Scratch::new("whose-proxy");
     let file = scratch.0.join("docker-proxy");
     executable(&file, b"#!/bin/sh\necho ready\nwhile :; do sleep 1; done\n", 0o755);
-    let run = |user: Option<u32>| {
+    let run = |user: Option<u32>, begin: &[&OsStr]| {
         let socket = TcpListener::bind("127.0.0.1:0").expect("bound");
         let port = socket.local_addr().expect("an address").port().to_string();
         let mut command = match user {
             Some(user) => {
                 let mut command = program("setpriv");
-                command.args(["--reuid", &user.to_string(), "--clear-groups"]).arg(&file);
+                command.args(["--reuid", &user.to_string(), "--clear-groups"]).arg(begin[0]);
                 command
             }
-            None => program(file.to_str().expect("UTF-8")),
+            None => Command::new(begin[0]),
         };
+        command.args(&begin[1..]);
         command.args(["-proto", "tcp", "-host-ip", "127.0.0.1", "-host-port", &port]);
         command.args(["-container-ip", "10.92.81.2", "-container-port", "80"]);
         let socket: std::os::fd::OwnedFd = socket.into();
@@ -295,7 +297,7 @@ fn a_proxy_of_root_leads_to_the_container() {
         std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("a line");
         (Killed(child), format!(":{port}"))
     };
-    let (proxy, port) = run(None);
+    let (proxy, port) = run(None, &[file.as_ref()]);
     let found = &things(&port)[0]["answers"][0];
     assert_eq!((&found["container"], &found["by"]), (&json!(label(&holder)), &json!("proxy")), "{found}");
     let detail = found["detail"].as_str().unwrap_or_default();
@@ -319,13 +321,25 @@ fn a_proxy_of_root_leads_to_the_container() {
     // Any user can give a process that name.
     std::fs::set_permissions(&scratch.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .expect("a mode");
-    let (of_user, port) = run(Some(65534));
+    let (of_user, port) = run(Some(65534), &[file.as_ref()]);
     assert_eq!(answers(&port), []);
     let of_user_line = line(&port, "docker-proxy", of_user.0.id());
     assert_eq!(copied(&of_user_line), of_user_line);
     assert!(things(&port)[0]["host"]["text"].as_str().is_some_and(|text| text.starts_with("docker-proxy ")));
     let text = things(&of_user.0.id().to_string())[0]["host"]["text"].to_string();
     assert!(text.starts_with("\"docker-proxy ") && !text.contains("works for"), "{text}");
+    // And start a set-user-ID program of root under that name, with any arguments.
+    let raised = scratch.0.join("raised/docker-proxy");
+    std::fs::create_dir(scratch.0.join("raised")).expect("a directory");
+    executable(&raised, &std::fs::read("/bin/sh").expect("a shell"), 0o4755);
+    let script = OsStr::new("echo ready; while :; do sleep 1; done");
+    let begin = [raised.as_ref(), OsStr::new("-p"), OsStr::new("-c"), script, OsStr::new("name")];
+    for user in [Some(65534), None] {
+        let (other, port) = run(user, &begin);
+        assert_eq!(answers(&port), [], "{user:?}");
+        let line = line(&port, "docker-proxy", other.0.id());
+        assert_eq!(copied(&line), line);
+    }
     drop(holder);
     children.iter_mut().for_each(|child| _ = child.wait());
 }

@@ -7,7 +7,22 @@ use crate::common::process::{Holder, Piped, limited, python};
 use crate::common::{applet, program, skip, stdout, until};
 
 const SCRIPT: &str = "
-import ctypes, os, socket, sys, threading
+import ctypes, os, signal, socket, sys, threading
+libc = ctypes.CDLL(None, use_errno=True)
+# A thread that ends stays until its tracer has waited for it.
+over = threading.Event()
+ended = [threading.Thread(target=over.wait, daemon=True) for _ in range(int(sys.argv[1]))]
+for thread in ended:
+    thread.start()
+reads, writes = os.pipe()
+if ended and os.fork() == 0:
+    seized = [libc.ptrace(0x4206, ctypes.c_long(one.native_id), 0, 0) for one in ended]
+    os.write(writes, b'y' if not any(seized) else b'n')
+    while True:
+        signal.pause()
+if ended and os.read(reads, 1) != b'y':
+    print('cannot', flush=True)
+over.set()
 pid = open('/proc/self/stat').read().split()[0]
 os.system('ip link set lo up; ip addr add 10.92.83.2/32 dev lo')
 socket.sethostname('whose-thread-' + pid)
@@ -19,7 +34,7 @@ def rest():
     sys.stdin.read()
     os._exit(0)
 threading.Thread(target=rest).start()
-ctypes.CDLL(None).pthread_exit(None)
+libc.pthread_exit(None)
 ";
 
 fn json(command: &str, arguments: &[&str]) -> Value {
@@ -36,17 +51,30 @@ fn the_namespaces_of_a_process_without_its_first_thread() {
     if !python() {
         return skip(test, "needs python3");
     }
+    for ended in ["0", "300"] {
+        namespaces_beside(test, ended);
+    }
+}
+
+/// Beside so many threads that have ended and are still there.
+fn namespaces_beside(test: &str, ended: &str) {
     let mut command = program("unshare");
-    let mut piped = Piped::new(command.args(["-m", "-p", "-f", "-n", "-u", "python3", "-c", SCRIPT]));
-    let pid = piped.line().parse().expect("a PID");
+    let options = ["-m", "-p", "-f", "-n", "-u", "--kill-child", "python3", "-c", SCRIPT, ended];
+    let mut piped = Piped::new(command.args(options));
+    let line = piped.line();
+    if line == "cannot" {
+        return skip(test, "threads cannot be traced here");
+    }
+    let pid = line.parse().expect("a PID");
     let holder = Holder::of(piped, pid);
     let state = || std::fs::read_to_string(holder.file("stat")).expect("its stat").contains(") Z ");
     until("the first thread ends", state);
     assert!(std::fs::read_link(holder.file("ns/net")).is_err(), "the kernel has its namespaces");
     let name = format!("anon:{}", holder.link("pid").trim_matches(|c: char| !c.is_ascii_digit()));
     let thread = std::fs::read_dir(holder.file("task")).expect("threads");
-    let thread = thread.map(|one| one.expect("a thread").path()).find(|one| !one.ends_with(pid.to_string()));
-    let link = std::fs::read_link(thread.expect("another thread").join("ns/net")).expect("a link");
+    let thread =
+        thread.map(|one| one.expect("a thread").path()).filter(|one| !one.ends_with(pid.to_string()));
+    let link = { thread }.find_map(|one| std::fs::read_link(one.join("ns/net")).ok()).expect("a link");
     let host = format!("whose-thread-{pid}");
     for word in
         [link.to_str().expect("UTF-8"), "10.92.83.2", "10.92.83.2:18183", &format!("host:{host}"), &host]

@@ -188,7 +188,7 @@ fn by_proxy(
     if !is_proxy_name(&comm) {
         return None;
     }
-    let uid = world.process(pid)?.uid?;
+    let uid = world.started_by(pid)?;
     let fits = |port: &details::Port| {
         let address: Option<IpAddr> = port.host_address.as_deref().and_then(|address| address.parse().ok());
         port.protocol == listener.transport.name()

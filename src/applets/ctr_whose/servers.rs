@@ -1,18 +1,14 @@
 //! Programs of the host that work for containers: they take connections for them, or watch them. Any process can have the
 //! name of one.
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{major, minor};
 use nix::unistd::Pid;
 
 use super::finder::Finder;
 use crate::container::{Container, IdentifiedBy, Runtime};
-use crate::sys;
 
 /// Programs that take connections for containers, or keep others from listening there, as dockerd does without a proxy.
 const PROXIES: [&str; 6] = [DAEMON, "docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns"];
@@ -32,10 +28,7 @@ impl Finder<'_> {
         if comm != "slirp4netns" && !is_pasta(&comm) {
             return false;
         }
-        // It can be on a file system whose server does not answer.
-        let path = self.world.proc.path_of(Pid::from_raw(pid), "exe").into_os_string().into_vec();
-        let exe = CString::new(path).ok().and_then(|path| sys::known(AT_FDCWD, &path).ok());
-        let Some(exe) = exe else { return false };
+        let Some(exe) = self.world.proc.process(Pid::from_raw(pid)).program_file() else { return false };
         let is_it = |directory: &&str| {
             let file = self.root.metadata(&Path::new(directory).join(&comm));
             file.is_ok_and(|file| {
