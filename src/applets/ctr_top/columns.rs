@@ -275,9 +275,10 @@ impl Key {
 
     /// Also by a longer or a shorter word: `memory`, `throt`.
     fn named(word: &str) -> Option<Key> {
+        const LONGER: [(Key, &str); 2] = [(Key::Memory, "memory"), (Key::Net, "network")];
         let word = word.to_ascii_lowercase();
-        let is_like = |name: &str| word.starts_with(name) || (word.len() > 2 && name.starts_with(&word));
-        Key::ALL.iter().find(|(_, name)| is_like(name)).map(|(key, _)| *key)
+        let is_like = |name: &str| name == word || (word.len() > 2 && name.starts_with(&word));
+        Key::ALL.iter().chain(&LONGER).find(|(_, name)| is_like(name)).map(|(key, _)| *key)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -404,7 +405,9 @@ mod tests {
         {
             assert_eq!(named(word).as_deref(), Some(name), "{word}");
         }
-        assert_eq!([named("x"), named("-"), named(""), named("c")], [None, None, None, None]);
+        for word in ["x", "-", "", "c", "cpu,mem", "memoryx"] {
+            assert_eq!(named(word), None, "{word}");
+        }
     }
 
     #[test]

@@ -7,7 +7,10 @@
 //! A TARGET is a container, as for ctr-ps(1): NAME, `RUNTIME:NAME`, the beginning of an id, `NAMESPACE/POD`,
 //! `compose:PROJECT/SERVICE`, or the PID of any process in the container. It is shown with the containers nested in it.
 //! Without a TARGET all containers are shown, and the row `host` for the processes that are in no container.
-//! `-a` adds a row for each unit of systemd, or other control group, of such processes.
+//! `-a` adds a row for each unit of systemd, or other control group, of such processes. These rows are no TARGETs.
+//!
+//! What an ordinary user may not see is in no row of its own: processes in containers of others count as those of `host`. A
+//! line on standard error says so on a terminal. Run it as root for all containers, also in a timer.
 //!
 //! # Keys
 //!
@@ -254,6 +257,7 @@ fn run(call: &Call) -> Outcome {
                 let mut out = Out::stdout();
                 table(&mut out, &frame, &request, &picked, order);
                 out.finish()?;
+                exit::hint_at_rights();
             }
         }
         _ => batch(watcher, &request, &picked)?,

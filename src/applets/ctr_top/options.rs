@@ -173,7 +173,7 @@ fn output(request: &mut Request, list: &OsStr) -> Result<(), Exit> {
 fn iterations(request: &mut Request, count: &OsStr) -> Result<(), Exit> {
     let count: u64 = number(count, "invalid number of iterations")?;
     if count == 0 {
-        return Err(anyhow!("invalid number of iterations: '0'").into());
+        return Err(anyhow!("invalid number of iterations: '0' (at least 1)").into());
     }
     request.iterations = Some(count);
     Ok(())
@@ -188,9 +188,9 @@ fn delay(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
 fn interval(word: &OsStr) -> Result<Duration> {
     let seconds = word.to_str().and_then(|word| word.parse::<f64>().ok());
     let seconds = seconds.filter(|seconds| (0.1..=1e6).contains(seconds));
-    seconds
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| anyhow!("invalid delay '{}': expected seconds, at least 0.1", text::shown(word)))
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        anyhow!("invalid delay '{}': expected seconds, from 0.1 to 1000000", text::shown(word))
+    })
 }
 
 fn colour(request: &mut Request, when: Option<&OsStr>) -> Result<(), Exit> {

@@ -51,6 +51,9 @@
 //! The container of the victim and the one whose limit was reached are shown. In the output `oom-kill: NAME PID` stands for the
 //! line; JSON has the line.
 //!
+//! The namespaces of a process are those of its first thread; if that has ended, of another one. What only a further thread
+//! has, which took a namespace of its own with unshare(2), is not found.
+//!
 //! # Lines of a log
 //!
 //! With `-` in place of things, standard input is copied to standard output, and the container is added in
