@@ -48,7 +48,7 @@ pub(super) struct Focus<'a> {
     pids: Vec<Pid>,
     /// The processes of each network namespace.
     spaces: Option<BTreeMap<u64, Vec<Pid>>>,
-    /// All control groups; None if only the processes tell theirs.
+    /// All control groups. None if they cannot be listed: then each process is read.
     groups: OnceCell<Option<Listing>>,
     /// What the namespaces of all processes say about the word that is looked up.
     names: Option<Names>,
