@@ -90,12 +90,10 @@ impl ByNamespace {
             None => {
                 // One that waits outside can have entered the container, and says nothing of who made it.
                 let first = for_children.and_then(|_| first_of_children(proc, pid));
-                let first =
+                let inside =
                     first.and_then(|first| Some((first, self.own_namespaces(proc, first, PidNs::Own)?)));
-                let container = match first {
-                    Some((first, own)) => self.describe(proc, first, &own, &id),
-                    None => self.describe(proc, pid, own, &id),
-                };
+                let (pid, own) = inside.as_ref().map_or((pid, own), |(first, own)| (*first, own));
+                let container = self.describe(proc, pid, own, &id);
                 self.found.insert(id, container.clone());
                 container
             }
