@@ -118,7 +118,7 @@ impl Group {
 
     /// How long some process waited, by the number of the pressure. The kernel counts it for all groups above too: if the
     /// total of one is as before, no process below it waited. That spares most of the reads. The kernel makes the averages
-    /// every two seconds, those of each group at another time: so long can it take until a group above shows it.
+    /// every two seconds, for each group at another time. So a group above can show a wait two seconds later.
     pub(super) fn waited(&self, sources: &Sources, number: usize) -> Option<(f64, u64)> {
         let last = self.waits.get()[number];
         if last.sample == sources.sample {
@@ -126,7 +126,7 @@ impl Group {
         }
         let above = self.above.as_ref().and_then(|above| above.waited(sources, number));
         let above = above.map(|(_, total)| total);
-        // Another average becomes less without a wait.
+        // An average above 0 falls without a wait: it must be read.
         let rests = last.value.is_some_and(|(average, _)| average <= 0.0);
         let value = match rests && above.is_some() && above == last.above {
             true => last.value,
