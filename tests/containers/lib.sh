@@ -121,19 +121,24 @@ spawn() {
 spawned() { cut -d' ' -f1 "$work/spawned.$1"; }
 # end_spawned - all of them, each with what is below it
 end_spawned() {
-    local file pid start signal
+    local file
     for file in "$work"/spawned.*; do
-        if ! read -r pid start 2>/dev/null <"$file" || is_dead "$pid" "$start"; then continue; fi
-        echo "$pid $start" >"$file.all"
-        descendants "$pid" >>"$file.all"
-        for signal in TERM KILL; do
-            while read -r pid start; do
-                if is_alive "$pid" "$start"; then kill "-$signal" "$pid" || true; fi
-            done <"$file.all"
-            if wait_for 2 are_dead "$file.all"; then break; fi
-        done
-        are_dead "$file.all" || complain "processes of ${file##*.} are still there"
+        [[ $file == *.all ]] || end_spawned_one "$file"
     done
+}
+# end_spawned_one FILE - the process that FILE names, with what is below it
+end_spawned_one() {
+    local file=$1 pid start signal
+    if ! read -r pid start 2>/dev/null <"$file" || is_dead "$pid" "$start"; then return 0; fi
+    echo "$pid $start" >"$file.all"
+    descendants "$pid" >>"$file.all"
+    for signal in TERM KILL; do
+        while read -r pid start; do
+            if is_alive "$pid" "$start"; then kill "-$signal" "$pid" || true; fi
+        done <"$file.all"
+        if wait_for 2 are_dead "$file.all"; then return 0; fi
+    done
+    complain "processes of ${file##*.} are still there"
 }
 are_dead() {
     local pid start
