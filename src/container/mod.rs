@@ -238,6 +238,13 @@ impl Container {
     pub fn chain(&self) -> impl Iterator<Item = &Container> {
         std::iter::successors(Some(self), |container| container.outer.as_deref())
     }
+
+    /// Is no container shown inside of this one? A path has room for hundreds of names that look like containers, a user
+    /// can create thousands of such groups, and the kernel nests 32 pid namespaces.
+    pub(crate) fn is_deepest(&self) -> bool {
+        const DEEPEST: usize = 8;
+        self.chain().count() >= DEEPEST
+    }
 }
 
 /// The pid namespace of a process, as far as the caller knows it.

@@ -284,3 +284,76 @@ fn a_network_namespace_with_a_name() {
         .unwrap_or_else(|error| panic!("{error}: {line:?} {}", stderr(&output)));
     assert_eq!((&found["runtime"], &found["container"]), (&Value::from("netns"), &Value::from("blue")));
 }
+
+/// The CONTAINER of the process that sleeps for each of these seconds, in what a script starts; it ends with the script.
+fn containers_of<const N: usize>(seconds: [&str; N], script: &str) -> [String; N] {
+    let wait = r#"
+        for seconds in $2; do
+            until grep -qszx "$seconds" /proc/[0-9]*/cmdline; do :; done
+        done
+        "$1" ctr-ps -n -o container,args
+    "#;
+    let mut command = program("unshare");
+    command.args(["-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", &format!("{script} {wait}"), "sh"]);
+    let shown = printed(command.arg(binary()).arg(seconds.join(" ")));
+    seconds.map(|seconds| {
+        let line = shown.lines().find(|line| line.ends_with(&format!(" sleep {seconds}")));
+        line.and_then(|line| line.split_whitespace().next()).unwrap_or_else(|| panic!("{shown}")).to_owned()
+    })
+}
+
+#[test]
+fn a_pid_namespace_inside_that_of_a_container_is_a_container_in_it() {
+    if !namespaces("nested pid namespaces") {
+        return;
+    }
+    let inner = "unshare -p -f sh -c \"sleep 1002; :\"";
+    let script = format!("unshare -p -f --mount-proc sh -c 'sleep 1001 & {inner}; :' &");
+    let [outer, nested] = containers_of(["1001", "1002"], &script);
+    let (around, of_inner) = nested.rsplit_once('/').unwrap_or_else(|| panic!("{outer} {nested}"));
+    assert!(of_inner.starts_with("anon:") && !outer.contains('/'), "{outer} {nested}");
+    assert_eq!(around, outer);
+}
+
+/// The kernel nests 32 pid namespaces, which is no reason for names of 500 characters.
+#[test]
+fn containers_that_are_nested_very_deep_are_beside_one_another() {
+    if !namespaces("deeply nested pid namespaces") {
+        return;
+    }
+    let script = r#"
+        cat >"$3" <<'END'
+            sleep $((1000 + $1)) &
+            [ "$1" -eq 0 ] || unshare -p -f --mount-proc sh "$0" $(($1 - 1))
+            wait
+END
+        unshare -p -f --mount-proc sh "$3" 10 &"#;
+    let scratch = Scratch::new("deep");
+    let script = script.replace("$3", &scratch.0.join("script").to_string_lossy());
+    let [last, before, first] = containers_of(["1000", "1001", "1010"], &script);
+    assert_eq!(first.matches("anon:").count(), 1, "{first}");
+    for deep in [&last, &before] {
+        assert_eq!(deep.matches("anon:").count(), 8, "{deep}");
+    }
+    assert_ne!(last, before);
+}
+
+/// A program made what is in the next pid namespace only, not what somebody makes inside of it.
+#[test]
+fn what_a_sandbox_starts_in_a_pid_namespace_is_not_made_by_its_program() {
+    let test = "sandboxes in sandboxes";
+    if !namespaces(test) {
+        return;
+    }
+    if !there("bwrap") {
+        return skip("bwrap", "there is no bwrap");
+    }
+    let sandbox = "bwrap --bind / / --dev /dev --unshare-pid --proc /proc";
+    let inner = format!("{sandbox} sh -c \"sleep 1002; :\" & unshare -p -f sh -c \"sleep 1003; :\"");
+    let script = format!("{sandbox} sh -c 'sleep 1001 & {inner}; :' &");
+    let [outer, sandboxed, other] = containers_of(["1001", "1002", "1003"], &script);
+    assert!(outer.starts_with("bwrap:") && !outer.contains('/'), "{outer}");
+    let of_inner = |name: &str| name.strip_prefix(&outer).map(str::to_owned).unwrap_or_else(|| panic!("{name}"));
+    assert!(of_inner(&sandboxed).starts_with("/bwrap:"), "{outer} {sandboxed}");
+    assert!(of_inner(&other).starts_with("/anon:"), "{outer} {other}");
+}

@@ -35,7 +35,9 @@
 //! includes containerd's namespace: `containerd:default/redis`. For Kubernetes it is
 //! `k8s:NAMESPACE/POD/CONTAINER`, where the container POD is the pod's pause process. For nested containers all
 //! names are shown, the outermost first: `docker:kind/k8s:shop/web-1/app`. A container of an unknown runtime is
-//! shown as `anon:` and the number of its namespace; `-l` adds its host name.
+//! shown as `anon:` and the number of its namespace; `-l` adds its host name. A container without a state file is
+//! nested in another one if its pid namespace is: a change of the root directory or the mounts inside a container makes
+//! no container.
 //!
 //! `-c` selects containers. A TARGET with `*` selects all containers whose name matches: `web-*`. Else it takes the same TARGET as nsenter(1): NAME, `RUNTIME:NAME`, the beginning of an id (at
 //! least 4 digits), `NAMESPACE/POD`, the name of a pod of Podman, `compose:PROJECT/SERVICE`, or the PID of any process

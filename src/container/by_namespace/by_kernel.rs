@@ -131,17 +131,18 @@ impl ByNamespace {
     fn describe(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces, id: &str) -> Rc<Container> {
         // The program that made the container is above its first process, but not above one that entered.
         let first = own.pid_ns.and_then(|_| first_in_pid_ns(proc, pid));
-        let (maker, init) = self.find_maker_and_init(proc, first.unwrap_or(pid), own);
+        let Above { nearest, outermost, init, around } = self.above(proc, first.unwrap_or(pid), own);
         // A monitor of LXC is outside. A daemon with namespaces of its own is in none of its containers.
         let is_outside = |&(runtime, at): &(Runtime, Pid)| {
             !is_of_lxc(runtime) || namespace(proc, at, Kind::Mnt) != namespace(proc, pid, Kind::Mnt)
         };
-        let maker = maker.filter(is_outside);
-        let of_one_run = maker.filter(|(runtime, _)| runtime.spec().runs_once);
+        let of_one_run = outermost.filter(is_outside).filter(|(runtime, _)| runtime.spec().runs_once);
         let Some((monitor, child)) = of_one_run.and_then(|(_, pid)| Some((pid, child_elsewhere(proc, pid)?)))
         else {
             let init = init.or_else(|| first_child(proc, pid, id)).or(own.pid_ns.is_none().then_some(pid));
-            return Rc::new(self.made_by(proc, pid, maker, init, id));
+            let outer = around.and_then(|around| self.container_around(proc, around));
+            let maker = nearest.filter(is_outside);
+            return Rc::new(Container { outer, ..self.made_by(proc, pid, maker, init, id) });
         };
         // All that is below the monitor is one container, whatever namespaces its processes have.
         if let Some(container) = self.by_monitor.get(&monitor) {
@@ -150,7 +151,7 @@ impl ByNamespace {
         let pid_ns = other(namespace(proc, child, Kind::Pid), self.host.pid_ns);
         let of_child = pid_ns.or_else(|| namespace(proc, child, Kind::Mnt));
         let id = of_child.map_or_else(|| id.to_owned(), |id| id.to_string());
-        let container = Rc::new(self.made_by(proc, child, maker, Some(child), &id));
+        let container = Rc::new(self.made_by(proc, child, of_one_run, Some(child), &id));
         self.by_monitor.insert(monitor, container.clone());
         container
     }
@@ -200,16 +201,12 @@ impl ByNamespace {
         maker.or_else(euid).unwrap_or_default()
     }
 
-    /// Walks from a process up to the first ancestor without namespaces of its own. Finds the program that created the
-    /// container, and its init process.
-    fn find_maker_and_init(
-        &mut self,
-        proc: &ProcRoot,
-        pid: Pid,
-        own: &OwnNamespaces,
-    ) -> (Option<(Runtime, Pid)>, Option<Pid>) {
-        let (mut maker, mut init) = (None, None);
+    /// Walks from a process up to the first ancestor without namespaces of its own.
+    fn above(&mut self, proc: &ProcRoot, pid: Pid, own: &OwnNamespaces) -> Above {
+        let mut above = Above::default();
         let mut current = pid;
+        // What runs above the first process of the pid namespace around made that one.
+        let mut is_past_around = false;
         self.parents.clear();
         for _ in 0..DEEPEST {
             let Ok(status) = proc.process(current).status() else { break };
@@ -217,23 +214,53 @@ impl ByNamespace {
             let own_pid_ns = status.nspid.len() > 1;
             let inside =
                 own_pid_ns || self.own_namespaces(proc, current, PidNs::Procs).is_some_and(|own| own.root);
-            if own_pid_ns
-                && status.nspid.last() == Some(&1)
-                && namespace(proc, current, Kind::Pid) == own.pid_ns
-            {
-                init = Some(current);
+            let is_first = own_pid_ns && status.nspid.last() == Some(&1);
+            let is_in_ns = own_pid_ns && namespace(proc, current, Kind::Pid) == own.pid_ns;
+            if is_first && is_in_ns {
+                above.init = Some(current);
             }
+            let is_around = own_pid_ns && !is_in_ns && own.pid_ns.is_some();
+            let is_parent = is_around && above.around.is_none();
+            if is_parent {
+                above.around = Some(current);
+            }
+            is_past_around |= above.around.is_some() && !is_around || is_around && is_first && !is_parent;
             let program = program(proc, &self.files, current);
             if let Some(runtime) = program.as_deref().and_then(Runtime::of_program) {
-                maker = Some((runtime, current));
+                above.outermost = Some((runtime, current));
+                above.nearest = if is_past_around { above.nearest } else { above.outermost };
             }
             match status.ppid {
                 Some(parent) if inside && parent > 0 => current = Pid::from_raw(parent),
                 _ => break,
             }
         }
-        (maker, init)
+        above
     }
+
+    /// The container of a process in the pid namespace around that of another container. One that is too deep is shown
+    /// beside the deepest.
+    fn container_around(&mut self, proc: &ProcRoot, pid: Pid) -> Option<Rc<Container>> {
+        let own = self.own_namespaces(proc, pid, PidNs::Own)?;
+        let parents = std::mem::take(&mut self.parents);
+        let tag = self.by_kernel(proc, pid, &own);
+        self.parents = parents;
+        let container = tag?.container;
+        if container.is_deepest() { container.outer.clone() } else { Some(container) }
+    }
+}
+
+/// What stands above a process.
+#[derive(Default)]
+struct Above {
+    /// The program that made its container: the last one above it before the first process of the pid namespace around.
+    nearest: Option<(Runtime, Pid)>,
+    /// The program that made the outermost container.
+    outermost: Option<(Runtime, Pid)>,
+    /// The first process of its pid namespace.
+    init: Option<Pid>,
+    /// The nearest process in the pid namespace around, if that is not the host's.
+    around: Option<Pid>,
 }
 
 /// The first child that is in another mount or pid namespace than the process itself.

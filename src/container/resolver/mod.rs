@@ -96,9 +96,6 @@ impl<'a> Resolver<'a> {
     const MOST_SOUGHT: usize = 2;
     /// More containers with one name have no pidfds. They are checked again.
     const MOST_HELD: usize = 16;
-    /// The deepest nesting of containers. Deeper processes belong to the last one. A path has room for hundreds of names
-    /// that look like containers, and a user can create thousands of such groups.
-    const DEEPEST: usize = 8;
 
     #[must_use]
     pub fn new(proc: &'a ProcRoot, files: &'a Files) -> Self {

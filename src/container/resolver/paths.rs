@@ -49,7 +49,7 @@ impl Resolver<'_> {
         mut outer: Option<Rc<Container>>,
     ) -> Option<Rc<Container>> {
         for candidate in candidates(path) {
-            if outer.as_ref().is_some_and(|outer| outer.chain().count() == Self::DEEPEST) {
+            if outer.as_ref().is_some_and(|outer| outer.is_deepest()) {
                 break;
             }
             // Two components can have the id of one container: count it once.
