@@ -4,7 +4,8 @@
 //! CAP_SYS_PTRACE can take its descriptors, directories and capabilities (ptrace(2), "Ptrace access mode checking";
 //! PR_SET_DUMPABLE does not prevent that). So three processes take part. The first one waits, outside. An
 //! intermediate process, outside as well, enters the other namespaces, takes the credentials of the program and
-//! closes all descriptors. Then it clones the program's process, as a child of the waiting process, and exits.
+//! closes all descriptors. Then it clones the program's process, as a child of the waiting process, and exits. nsenter
+//! does without the intermediate process where the waiting one can do all this (`applets/nsenter/child.rs`).
 
 use std::os::fd::OwnedFd;
 

@@ -353,7 +353,8 @@ fn what_a_sandbox_starts_in_a_pid_namespace_is_not_made_by_its_program() {
     let script = format!("{sandbox} sh -c 'sleep 1001 & {inner}; :' &");
     let [outer, sandboxed, other] = containers_of(["1001", "1002", "1003"], &script);
     assert!(outer.starts_with("bwrap:") && !outer.contains('/'), "{outer}");
-    let of_inner = |name: &str| name.strip_prefix(&outer).map(str::to_owned).unwrap_or_else(|| panic!("{name}"));
+    let of_inner =
+        |name: &str| name.strip_prefix(&outer).map(str::to_owned).unwrap_or_else(|| panic!("{name}"));
     assert!(of_inner(&sandboxed).starts_with("/bwrap:"), "{outer} {sandboxed}");
     assert!(of_inner(&other).starts_with("/anon:"), "{outer} {other}");
 }

@@ -157,12 +157,14 @@ fn sections(name: &str) -> String {
 }
 
 /// A name without what changes with the compiler: the hash at the end of a name of the old form, and the number of each crate
-/// (`Cs..._`) in one of the form v0, which says what a generic function was made for.
+/// (`Cs..._`) in one of the form v0, which says what a generic function was made for, and that of a copy.
 fn without_compiler(name: &str) -> String {
     let hash = |at: usize| name[at + 3..].bytes().take(16).filter(u8::is_ascii_hexdigit).count() == 16;
     match name.rfind("17h").filter(|&at| hash(at)) {
         Some(at) => format!("{}17h*", &name[..at]),
-        None if name.starts_with("_R") => without_crates(name.split(".llvm.").next().unwrap_or(name)),
+        None if name.starts_with("_R") => {
+            without_copy(&without_crates(name.split(".llvm.").next().unwrap_or(name)))
+        }
         None => name.to_owned(),
     }
 }
@@ -185,6 +187,16 @@ fn without_crates(name: &str) -> String {
         }
     }
     short + rest
+}
+
+/// A function of which several crates have a copy ends in `.` and a number.
+fn without_copy(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((function, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{function}.*")
+        }
+        _ => name.to_owned(),
+    }
 }
 
 /// A number, and that many bytes.

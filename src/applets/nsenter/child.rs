@@ -1,17 +1,22 @@
 //! Runs a program as a child: in another pid namespace, or on a terminal of its own. Three processes take part: the
-//! one that waits, the intermediate one and the program's, see [`crate::launch::sibling`].
+//! one that waits, the intermediate one and the program's, see [`crate::launch::sibling`]. The one that waits can be the
+//! intermediate one too, if it needs nothing of the outside afterwards.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, Pid, pipe2, read};
 
-use super::entry::Entry;
+use super::entry::{Entry, Ready};
 use super::open::Opened;
+use super::plan::Request;
 use crate::exit::{self, Exit, Outcome};
+use crate::isolation::before::Before;
 use crate::isolation::cgroup::{self, Hierarchies};
 use crate::isolation::descriptors::channel;
 use crate::isolation::mounts;
@@ -22,12 +27,15 @@ use crate::launch::job_control::JobControl;
 use crate::launch::pty::{Outside, Pair, lead_session};
 use crate::launch::sibling::{Birth, Started};
 use crate::proc::ProcRoot;
-use crate::sys;
+use crate::sys::{self, Stdio};
 use crate::text;
 
 pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program: &[OsString]) -> Outcome {
     exec::reset_sigchld()?;
     let job = if terminal.is_none() { JobControl::detect() } else { None };
+    if terminal.is_none() && waits_as_program(&entry) {
+        return directly(&mut entry, job, program);
+    }
     let mut outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Inherited).run(program)?;
     if matches!(outcome.0, Started::NoRoom) {
         outcome = Attempt::new(&mut entry, &mut terminal, job.as_ref(), Place::Given).run(program)?;
@@ -47,6 +55,29 @@ pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program
             (None, Some(job)) => job.stand_in_for(child),
             (None, None) => exec::stand_in_for(child),
         },
+    }
+}
+
+/// Can the process that waits have the rights of the program? Not in its control groups, where it would count and be
+/// killed with the container, and not with a filter, which can deny what waiting takes.
+fn waits_as_program(entry: &Entry<'_>) -> bool {
+    let opened = &entry.opened;
+    opened.groups.is_empty() && opened.container_credentials.is_none() && !entry.finishes_inside()
+}
+
+/// Enters, and starts the program's process: one process less, as the container cannot see the process that waits.
+fn directly(entry: &mut Entry<'_>, job: Option<JobControl>, program: &[OsString]) -> Outcome {
+    let request = entry.request;
+    let inner = Inner::enter(entry.take(), false, None)?;
+    match sys::fork().map_err(|errno| inner.no_fork(errno))? {
+        ForkResult::Child => Err(inner.run(job.as_ref(), request, program).unwrap_or_else(Exit::from)),
+        ForkResult::Parent { child } => {
+            drop(inner);
+            match job {
+                Some(job) => job.stand_in_for(child),
+                None => exec::stand_in_for(child),
+            }
+        }
     }
 }
 
@@ -132,26 +163,10 @@ impl<'a, 'b> Attempt<'a, 'b> {
         if let Some(go) = go {
             wait_for_end(&go).context("cannot wait for the parent process")?;
         }
-        let mut entry = self.entry.take();
+        let entry = self.entry.take();
         let request = entry.request;
-        entry.enter()?;
         let grouped = self.place == Place::Inherited && !entry.opened.groups.is_empty();
-        if grouped {
-            entry.join_groups()?;
-        }
-        let standard = match (self.terminal.take(), socket) {
-            (Some(terminal), Some(socket)) => {
-                let pair = terminal.open()?;
-                pair.send(&socket)?;
-                Some(terminal.replace_by(&pair, entry.becomes())?)
-            }
-            _ => None,
-        };
-        let finishes_inside = entry.finishes_inside();
-        let proc_at = entry.opened.proc_at.take();
-        let before = entry.opened.set.before.clone();
-        let ready = if finishes_inside { Err(entry) } else { Ok(entry.settle()?) };
-
+        let inner = Inner::enter(entry, grouped, self.terminal.take().zip(socket))?;
         match birth.fork() {
             Ok(ForkResult::Child) => std::mem::forget(birth), // the child does not have its memory
             Ok(ForkResult::Parent { .. }) => std::process::exit(0),
@@ -159,18 +174,58 @@ impl<'a, 'b> Attempt<'a, 'b> {
                 birth.no_room();
                 std::process::exit(0);
             }
-            Err(errno) => {
-                return Err(errno).with_context(|| refused("fork failed", Operation::Fork { before }));
-            }
+            Err(errno) => return Err(inner.no_fork(errno)),
         }
-        if let Some(directory) = proc_at {
+        inner.run(self.job, request, program)
+    }
+}
+
+/// A process that has entered all but the pid namespace, and clones the program's.
+struct Inner<'a> {
+    /// What the program's process still has to settle, or nothing.
+    ready: Result<Ready, Entry<'a>>,
+    /// Where to mount proc.
+    proc_at: Option<PathBuf>,
+    /// The terminal that it becomes the leader of.
+    standard: Option<Stdio>,
+    before: Option<Arc<Before>>,
+}
+
+impl<'a> Inner<'a> {
+    fn enter(mut entry: Entry<'a>, joins: bool, terminal: Option<(Outside, OwnedFd)>) -> Result<Self> {
+        entry.enter()?;
+        if joins {
+            entry.join_groups()?;
+        }
+        let standard = match terminal {
+            Some((terminal, socket)) => {
+                let pair = terminal.open()?;
+                pair.send(&socket)?;
+                Some(terminal.replace_by(&pair, entry.becomes())?)
+            }
+            None => None,
+        };
+        let finishes_inside = entry.finishes_inside();
+        let proc_at = entry.opened.proc_at.take();
+        let before = entry.opened.set.before.clone();
+        let ready = if finishes_inside { Err(entry) } else { Ok(entry.settle()?) };
+        Ok(Inner { ready, proc_at, standard, before })
+    }
+
+    fn no_fork(&self, errno: Errno) -> Error {
+        Error::from(errno).context(refused("fork failed", Operation::Fork { before: self.before.clone() }))
+    }
+
+    /// In the program's process. Returns only on failure, with the reason why the program is not executed.
+    fn run(self, job: Option<&JobControl>, request: &Request, program: &[OsString]) -> Result<Exit> {
+        if let Some(directory) = self.proc_at {
             mounts::mount_proc(&directory)?;
         }
-        let ready = ready.or_else(Entry::settle)?;
-        if let Some(standard) = standard {
+        let ready = self.ready.or_else(Entry::settle)?;
+        if let Some(standard) = self.standard {
             lead_session(standard)?;
         }
-        if let Some(job) = self.job {
+        if let Some(job) = job {
             job.begin()?;
         }
         Ok(ready.execute(request, program))
