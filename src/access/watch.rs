@@ -39,6 +39,8 @@ pub(crate) const SLICE: Duration = Duration::from_millis(250);
 /// How long a read of a file in /proc may block: the first one, and one after another process was found to block.
 const FIRST: Duration = Duration::from_secs(1);
 const NEXT: Duration = SLICE;
+/// In a copy no execve(2) blocks a file, and a disk can be slow.
+const OF_COPY: Duration = Duration::from_secs(10);
 /// A bound for processes that no account joins, and for many accounts.
 const MOST_LEFT_OUT: usize = 100;
 /// How many processes a message names.
@@ -48,12 +50,14 @@ const MOST_NAMED: usize = 16;
 struct Found {
     /// Does any process block its readers?
     any: bool,
+    in_copy: bool,
     pids: Vec<Pid>,
     /// The accounts all of whose processes are left out.
     accounts: Vec<Account>,
 }
 
-static FOUND: Mutex<Found> = Mutex::new(Found { any: false, pids: Vec::new(), accounts: Vec::new() });
+static FOUND: Mutex<Found> =
+    Mutex::new(Found { any: false, in_copy: false, pids: Vec::new(), accounts: Vec::new() });
 
 fn found() -> MutexGuard<'static, Found> {
     FOUND.lock().unwrap_or_else(PoisonError::into_inner)
@@ -78,6 +82,9 @@ pub(crate) fn note_of_blocked() -> Option<String> {
             Account::User(uid) => words += &format!(", and all others of uid {uid},"),
             Account::Container(_) => words += ", and all others of one container,",
         }
+    }
+    if found.in_copy {
+        return Some(format!("{words}: files in the copy of /proc do not answer; left out"));
     }
     Some(match named.len() == 1 && found.accounts.is_empty() {
         true => {
@@ -191,6 +198,7 @@ pub(crate) fn leave_out(proc: &ProcRoot, pid: Pid) -> bool {
     let mut found = found();
     let time = if found.any { NEXT } else { FIRST };
     found.any = true;
+    found.in_copy = proc.is_copy();
     if found.pids.len() >= MOST_LEFT_OUT || !hidden::hide(&[pid]) {
         return false;
     }
@@ -271,7 +279,11 @@ impl<'a> Watcher<'a> {
             Some(wait) if wait.at == at => wait.time + slice,
             _ => Duration::ZERO,
         };
-        let limit = if found().any { NEXT } else { FIRST };
+        let limit = match (found().any, self.proc.is_copy()) {
+            (true, _) => NEXT,
+            (false, true) => OF_COPY,
+            (false, false) => FIRST,
+        };
         let blocked = if time < limit { None } else { self.subject(&at.0) };
         self.wait = Some(Wait { at, time });
         blocked
