@@ -42,7 +42,7 @@ const fn fraction(name: &'static str, help: &'static str) -> Column {
 }
 
 pub(super) static COLUMNS: [(Column, Get); 37] = [
-    (words("CONTAINER", "RUNTIME:NAME; for nested containers all names, outermost first"), |row| {
+    (words("CONTAINER", "RUNTIME:NAME, after those of the containers around it"), |row| {
         Cell::Text(row.container.clone())
     }),
     (words("RUNTIME", "runtime that created the container"), |row| maybe(row.runtime.as_ref())),
@@ -74,7 +74,7 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
     (fraction("THROT", "periods of the quota in which it was used up, in percent"), |row| {
         Cell::Percent(row.throttled.percent)
     }),
-    (number("MEMORY", "memory in use, without cache that can be reclaimed at once"), |row| {
+    (number("MEMORY", "memory in use, without cache that can be reclaimed"), |row| {
         Cell::Bytes(row.memory.working_set)
     }),
     (number("USAGE", "memory in use, with all cache"), |row| Cell::Bytes(row.memory.usage)),
@@ -82,7 +82,7 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
         Cell::Bytes(row.memory.limit)
     }),
     (words("LIMIT_BY", "control group with that limit"), |row| maybe(row.memory.limit_by.as_ref())),
-    (fraction("MEM%", "MEMORY in percent of LIMIT; without a limit, of the memory of the host"), |row| {
+    (fraction("MEM%", "MEMORY in percent of LIMIT, or of the host's memory"), |row| {
         Cell::Percent(row.memory.percent)
     }),
     (number("ANON", "memory that belongs to no file"), |row| Cell::Bytes(row.memory.anon)),
@@ -95,22 +95,22 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
     (number("PIDS_LIMIT", "lowest limit of processes and threads"), |row| Cell::Count(row.pids.limit)),
     (fraction("READ/s", "bytes read from disks in a second"), |row| Cell::Rate(row.io.read_rate)),
     (fraction("WRITE/s", "bytes written to disks in a second"), |row| Cell::Rate(row.io.write_rate)),
-    (words("IO_BY", "who counts these: cgroup, or processes, without those that have ended"), |row| {
+    (words("IO_BY", "who counts READ/s and WRITE/s: cgroup, or processes"), |row| {
         row.io.source.map_or(Cell::None, |source| Cell::Text(source.to_owned()))
     }),
-    (fraction("RX/s", "bytes received in a second, in a network namespace of its own"), |row| {
+    (fraction("RX/s", "bytes received in a second, in a network of its own"), |row| {
         Cell::Rate(row.net.as_ref().and_then(|net| net.rx_rate))
     }),
-    (fraction("TX/s", "bytes sent in a second, in a network namespace of its own"), |row| {
+    (fraction("TX/s", "bytes sent in a second, in a network of its own"), |row| {
         Cell::Rate(row.net.as_ref().and_then(|net| net.tx_rate))
     }),
-    (fraction("PSI_CPU", "percent of the last 10 s in which a process waited for a CPU"), |row| {
+    (fraction("PSI_CPU", "percent of the last 10 s: a process waited for a CPU"), |row| {
         Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.cpu))
     }),
-    (fraction("PSI_MEMORY", "percent of the last 10 s in which a process waited for memory"), |row| {
+    (fraction("PSI_MEMORY", "percent of the last 10 s: a process waited for memory"), |row| {
         Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.memory))
     }),
-    (fraction("PSI_IO", "percent of the last 10 s in which a process waited for input or output"), |row| {
+    (fraction("PSI_IO", "percent of the last 10 s: a process waited for a disk"), |row| {
         Cell::Percent(row.pressure.as_ref().and_then(|pressure| pressure.io))
     }),
     (Column { align: Align::Right, ..words("PSI", "these three as one column: CPU/memory/IO") }, |row| {
@@ -183,15 +183,23 @@ pub(super) fn parse(lists: &[String]) -> Result<Vec<Picked>> {
             }
         };
         for name in list.split(',') {
-            picked.push(find(name.trim())?);
+            picked.extend(find(name.trim())?);
         }
     }
     Ok(picked)
 }
 
-fn find(name: &str) -> Result<Picked> {
+/// The columns with a name, or those of a key that rows are sorted by.
+fn find(name: &str) -> Result<Vec<Picked>> {
     if let Some(found) = named(name) {
-        return Ok(found);
+        return Ok(vec![found]);
+    }
+    let key = Key::ALL.iter().find(|(_, word)| word.eq_ignore_ascii_case(name));
+    if let Some((key, _)) = key {
+        return Ok(key.columns().iter().filter_map(|name| named(name)).collect());
+    }
+    if name.is_empty() {
+        bail!("a name is missing in the list of columns: type -o NAME,NAME (-H lists the columns)");
     }
     let hint = text::or_did_you_mean(&name.to_uppercase(), COLUMNS.iter().map(|(column, _)| column.name));
     let hint = hint.to_lowercase();
@@ -285,6 +293,19 @@ impl Key {
         Key::ALL.iter().find(|(key, _)| *key == self).map_or("", |(_, name)| name)
     }
 
+    /// The columns with what is compared.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Key::Cpu => &["CPU"],
+            Key::Memory => &["MEMORY"],
+            Key::Io => &["READ/s", "WRITE/s"],
+            Key::Net => &["RX/s", "TX/s"],
+            Key::Pids => &["PIDS"],
+            Key::Throttled => &["THROT"],
+            Key::Name => &["CONTAINER"],
+        }
+    }
+
     fn value(self, row: &Row) -> Option<f64> {
         let sum = |first: Option<f64>, second: Option<f64>| match (first, second) {
             (None, None) => None,
@@ -346,6 +367,7 @@ impl Order {
 mod tests {
     use super::*;
     use crate::applets::ctr_top::rates::{Net, Pressure};
+    use crate::output::{Out, smartcols};
 
     /// `-H` says which columns have fractions in `-r`.
     #[test]
@@ -377,8 +399,29 @@ mod tests {
         assert_eq!(names(&["pid,Mem%"]), ["PID", "MEM%"]);
         assert_eq!(names(&["pid", "rx/s", "+cpu"]), ["PID", "RX/s", "CPU"]);
         assert_eq!(names(&["+id"])[11], "ID");
-        let error = parse(&["memry".to_owned()]).expect_err("no column").to_string();
-        assert_eq!(error, "unknown column 'memry'; did you mean memory? (-H lists the columns)");
+        assert_eq!(names(&["mem,Net,name,throttled"]), ["MEMORY", "RX/s", "TX/s", "NAME", "THROT"]);
+        let error = |list: &str| parse(&[list.to_owned()]).expect_err("no column").to_string();
+        assert_eq!(error("memry"), "unknown column 'memry'; did you mean memory? (-H lists the columns)");
+        for list in ["", "+", "pid,,cpu", "pid,"] {
+            assert!(error(list).starts_with("a name is missing in the list of columns: type"), "{list}");
+        }
+    }
+
+    #[test]
+    fn each_key_is_that_of_columns() {
+        for (key, word) in Key::ALL {
+            assert!(key.columns().iter().all(|name| named(name).is_some()), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_columns_fits_a_terminal() {
+        let all: Vec<&Column> = COLUMNS.iter().map(|(column, _)| column).collect();
+        let mut out = Out::kept();
+        smartcols::print_columns(&mut out, &all, smartcols::Form::Human);
+        let text = String::from_utf8(out.into_bytes()).expect("text");
+        assert_eq!(text.lines().count(), COLUMNS.len());
+        text.lines().for_each(|line| assert!(line.len() <= 80, "{line}"));
     }
 
     #[test]
