@@ -220,7 +220,13 @@ pub(crate) fn sees_less_than_root() -> bool {
     rights().is_some()
 }
 
-fn rights() -> Option<String> {
+/// For a message that there is no such container: to a caller who does not see all, one can be there.
+pub(crate) fn that_is_seen() -> &'static str {
+    if sees_less_than_root() { " that this user can see" } else { "" }
+}
+
+/// What the rights of the caller do not show, for a program that reads the output.
+pub(crate) fn rights() -> Option<String> {
     match nix::unistd::geteuid().is_root() {
         false => Some(RIGHTS.to_owned()),
         true => lacks_rights_of_root().then(|| RIGHTS_OF_ROOT.to_owned()),

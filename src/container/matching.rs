@@ -8,7 +8,7 @@ use nix::unistd::getuid;
 
 use super::logged::{self, Logged};
 use super::{Container, IdentifiedBy, Runtime};
-use crate::exit::NotSeen;
+use crate::exit::{self, NotSeen};
 use crate::proc::ProcRoot;
 use crate::text;
 
@@ -146,8 +146,9 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     match found {
         [one] => Ok(one.clone()),
         [] => {
+            let seen = exit::that_is_seen();
             let words =
-                format!("no process or running container '{shown}' ('ctr-ps -l' lists the containers)");
+                format!("no process or running container '{shown}'{seen} ('ctr-ps -l' lists the containers)");
             Err(NotSeen(words).into())
         }
         several => {

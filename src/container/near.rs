@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::Container;
+use super::matching::split_runtime;
+use crate::order;
 use crate::text::{self, matches_glob};
 
 /// `did you mean docker:web?`: the container that has the word as its host name, or nearly as its name.
@@ -26,26 +28,47 @@ pub(crate) fn did_you_mean<'c>(
         (None, None, Some(host)) => {
             Some(format!("it is the host name of {0}; did you mean {0}?", shown(host)))
         }
-        _ => nearest(all, word).map(|near| format!("did you mean {}?", shown(near))),
+        (Some(near), ..) => Some(format!("did you mean {}?", shown(near))),
+        (None, None, None) => match &begun(all.clone(), word)[..] {
+            [] => nearest(all, word).map(|near| format!("did you mean {}?", shown(near))),
+            [one] => Some(format!("did you mean {}?", shown(one))),
+            several => {
+                let labels = several.iter().map(|container| container.label());
+                Some(format!("it is the beginning of several: {}", list(labels)))
+            }
+        },
     }
+}
+
+/// The containers with a name that begins with the word; without such a name, those with such an id.
+fn begun<'c>(all: impl Iterator<Item = &'c Container> + Clone, word: &str) -> Vec<&'c Container> {
+    let (runtime, wanted) = split_runtime(word);
+    let among = all.filter(|one| !wanted.is_empty() && runtime.is_none_or(|runtime| one.runtime == runtime));
+    let of_name = |one: &&Container| names(one).any(|name| name.starts_with(wanted));
+    let found: Vec<&Container> = among.clone().filter(of_name).collect();
+    if found.is_empty() { among.filter(|one| one.id.starts_with(wanted)).collect() } else { found }
+}
+
+/// The first of the labels.
+fn list(labels: impl Iterator<Item = String>) -> String {
+    const MOST: usize = 5;
+    let mut labels: Vec<String> = labels.collect();
+    order::sort(&mut labels);
+    let shown = labels.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(" ");
+    format!("{}{}", text::escape(shown.as_bytes()), if labels.len() > MOST { " ..." } else { "" })
 }
 
 /// The containers that a pattern matches, or the one with nearly this name.
 #[must_use]
 pub(crate) fn instead(all: &[Rc<Container>], word: &str) -> Option<String> {
-    /// Names that are listed.
-    const MOST: usize = 5;
     if word.contains(['*', '?']) {
         let is_match = |container: &&Rc<Container>| {
             let label = container.label();
             let name = container.name.as_deref();
             matches_glob(word, &label) || name.is_some_and(|name| matches_glob(word, name))
         };
-        let labels: Vec<String> = all.iter().filter(is_match).map(|container| container.label()).collect();
-        let more = if labels.len() > MOST { " ..." } else { "" };
-        let shown = labels.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(" ");
-        let shown = text::escape(shown.as_bytes());
-        return (!labels.is_empty()).then(|| format!("a target is no pattern; name one of: {shown}{more}"));
+        let labels = list(all.iter().filter(is_match).map(|container| container.label()));
+        return (!labels.is_empty()).then(|| format!("a target is no pattern; name one of: {labels}"));
     }
     did_you_mean(all.iter().map(|container| &**container), word)
 }
@@ -98,6 +121,29 @@ mod tests {
         ] {
             assert_eq!(near(word).as_deref(), id, "{word}");
         }
+    }
+
+    #[test]
+    fn the_beginning_of_several_names_names_them() {
+        let all = [
+            made(Runtime::Docker, "cafe00", "shop-web"),
+            made(Runtime::Podman, "caff00", "shop-db"),
+            made(Runtime::Docker, "beef00", "mail"),
+        ];
+        let hint = |word: &str| did_you_mean(all.iter(), word);
+        let several = "it is the beginning of several: docker:shop-web podman:shop-db";
+        for word in ["shop-", "s", "ca"] {
+            assert_eq!(hint(word).as_deref(), Some(several), "{word}");
+        }
+        for (word, one) in [
+            ("docker:sh", "docker:shop-web"),
+            ("podman:shop-", "podman:shop-db"),
+            ("mai", "docker:mail"),
+            ("be", "docker:mail"),
+        ] {
+            assert_eq!(hint(word), Some(format!("did you mean {one}?")), "{word}");
+        }
+        assert_eq!(hint("docker:"), None);
     }
 
     #[test]

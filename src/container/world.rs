@@ -299,7 +299,8 @@ impl<'a> World<'a> {
         });
         let lists = "('ctr-ps -l -a' lists the containers)";
         let problem = problem.unwrap_or_default();
-        exit::NotSeen(format!("no process or container '{shown}' {lists}{near}{problem}")).into()
+        let seen = exit::that_is_seen();
+        exit::NotSeen(format!("no process or container '{shown}'{seen} {lists}{near}{problem}")).into()
     }
 
     /// The process of a container that has this PID inside.
