@@ -1,5 +1,6 @@
 //! Interfaces, their addresses, routes, and the ids of network namespaces.
 
+use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -121,6 +122,12 @@ pub(crate) fn has_interface(name: &[u8]) -> nix::Result<bool> {
         Err(Errno::ENODEV) => Ok(false),
         Err(errno) => Err(errno),
     }
+}
+
+/// The name of the loopback of this process's network namespace. The kernel makes it first, so that it always has this index.
+pub(crate) fn loopback() -> nix::Result<Vec<u8>> {
+    const INDEX: u32 = 1;
+    nix::net::if_::if_indextoname(INDEX).map(CString::into_bytes)
 }
 
 /// Does an interface in the namespace of the socket have this address?

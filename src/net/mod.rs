@@ -16,7 +16,9 @@ mod unix;
 mod veths;
 
 pub(crate) use enter::enter;
-pub(crate) use interfaces::{Interface, Route, has_address, has_interface, interfaces, namespace_id, routes};
+pub(crate) use interfaces::{
+    Interface, Route, has_address, has_interface, interfaces, loopback, namespace_id, routes,
+};
 pub(crate) use netlink::{Netlink, Protocol};
 pub(crate) use search::{Found, search, search_address, search_listeners, search_name};
 pub(crate) use sockets::{Listener, Transport, listeners, takes};

@@ -10,7 +10,7 @@ use crate::common::ctr_ps::{DB, Host, WEB, scope, state};
 use crate::common::ctr_top::{V2, ctr_top, document, row, v2, write};
 use crate::common::network::networks;
 use crate::common::process::{Holder, Piped, children, limited};
-use crate::common::{applet, binary, program, skip, stderr, there, until as eventually};
+use crate::common::{applet, binary, program, skip, stderr, stdout, there, until as eventually};
 
 /// Documents, until the row of a container is as wanted. None: there is no row. The time of the host passes meanwhile.
 fn until(
@@ -295,6 +295,28 @@ fn a_network_namespace_ends_with_its_container() {
     eventually("the directory stays open", keeps);
     drop(container);
     eventually("the namespace has ended", || !link(&["show", "v0"]));
+}
+
+/// Root of the container can give any interface any name.
+#[test]
+fn the_loopback_does_not_count_whatever_its_name_is() {
+    if !networks("the_loopback_does_not_count_whatever_its_name_is") {
+        return;
+    }
+    let setup = "ip link set lo name x\nip link set x up\nip link add lo type veth peer name v1\n\
+        bash -c 'echo hello >/dev/udp/127.0.0.1/9'";
+    let container = Holder::new(&["-m", "-p", "-f", "-n"], setup);
+    let pid = container.pid.to_string();
+    let devices = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).expect("read");
+    let line = devices.lines().find_map(|line| line.trim_start().strip_prefix("x:")).expect("the loopback");
+    assert!(!line.trim_start().starts_with("0 "), "it has traffic: {devices}");
+    let mut command = applet("ctr-top");
+    let document = document(command.arg(&pid));
+    let net = &document["containers"][0]["net"];
+    assert_eq!((&net["rx_bytes"], &net["tx_bytes"]), (&0.into(), &0.into()), "{document}");
+    let output = limited(applet("ctr-top").args(["--prometheus", &pid]));
+    let text = stdout(&output);
+    assert!(text.contains("interface=\"lo\"") && !text.contains("interface=\"x\""), "{text}");
 }
 
 /// The kernel counts a wait for all groups above too: if that of a group above is as before, nobody waited below it.

@@ -12,12 +12,14 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::known::{Entry, Known, put};
-use super::networks::{self, Net};
-use super::processes::{self, Kind, Of, Reader, Times, Usage, timed};
+use super::networks::{self, Net, Unsure};
+use super::processes::{self, Of, Reader, Times, Usage, timed};
 use super::scan::{self, Before, Found, Owner, Process, Scanned, Wanted};
 use super::services::Service;
 use crate::container::Files;
 use crate::container::child::{OnBlock, Parcel, in_child};
+use crate::isolation::visit::Place;
+use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Status};
 
 /// A process of the host is new at the first look if it is younger than this, in ticks of 1/100 s.
@@ -45,7 +47,7 @@ struct Report {
     /// What the interfaces of each container received and sent. It travels apart too.
     #[serde(skip)]
     nets: Vec<(usize, Net)>,
-    opened: Vec<(i32, Kind)>,
+    opened: Vec<(i32, processes::Kind)>,
 }
 
 /// What was counted of one container, with those nested in it.
@@ -396,11 +398,19 @@ impl<'a> Look<'a> {
             }
         });
         report.times.cpu = at;
-        for (number, found) in kept.iter().enumerate().filter(|_| self.wanted.networks) {
-            let Some(found) = found.filter(|found| found.net.is_some()) else { continue };
-            let net = self.reader.net(found.pid, self.wanted.each_device);
-            report.nets.extend(net.map(|net| (number, net)));
+        let (each, mut unsure) = (self.wanted.each_device, Vec::new());
+        for (container, found) in kept.iter().enumerate().filter(|_| self.wanted.networks) {
+            let Some((found, inode)) = found.and_then(|found| Some((found, found.net?))) else { continue };
+            let Some((at, text)) = self.reader.interfaces(found.pid) else { continue };
+            match Net::parse(text, each, None) {
+                Some(net) => report.nets.push((container, Net { at, ..net })),
+                None => {
+                    let namespace = Place::of_process(self.proc, Pid::from_raw(found.pid), Kind::Net, inode);
+                    unsure.push(Unsure { container, at, text: text.to_vec(), namespace });
+                }
+            }
         }
+        report.nets.extend(networks::without_loopback(&unsure, each));
         if !disks.is_empty() {
             let (at, read) = self.reader.disks(self.proc, &disks).unwrap_or_default();
             report.times.disk = at;

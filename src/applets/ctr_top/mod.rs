@@ -326,8 +326,11 @@ fn list_columns(request: &Request) -> Result<(), Exit> {
 
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz_devices(text: &[u8]) {
-    let net = networks::Net::parse(text, true);
-    assert_eq!(networks::unpack(&networks::pack(&[(7, net.clone())])), Some(vec![(7, net)]));
+    for loopback in [None, Some(&b"lo"[..])] {
+        let net: Vec<_> =
+            networks::Net::parse(text, true, loopback).map(|net| (7, net)).into_iter().collect();
+        assert_eq!(networks::unpack(&networks::pack(&net)), Some(net));
+    }
 }
 
 #[cfg(any(test, fuzzing))]
