@@ -183,6 +183,11 @@ pub(crate) struct LazyTable<'a> {
 impl LazyTable<'_> {
     /// For people: columns as wide as their content, separated by one blank, without trailing blanks.
     pub(crate) fn print(&self, out: &mut Out, source: &impl Source) {
+        self.print_fitting(out, source);
+    }
+
+    /// The same. Returns the names of the columns for which there was no room.
+    pub(crate) fn print_fitting(&self, out: &mut Out, source: &impl Source) -> Vec<&'static str> {
         let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.measure(source, column)).collect();
         let shown = match (&self.narrow, self.width) {
             (Some(narrow), Some(room)) => narrow.fit(&widths, room),
@@ -202,6 +207,8 @@ impl LazyTable<'_> {
             }
             self.row(out, source, row, &shown);
         }
+        let is_shown = |at: &usize| shown.iter().any(|(other, _)| other == at);
+        (0..self.columns.len()).filter(|at| !is_shown(at)).map(|at| self.columns[at].name).collect()
     }
 
     /// Exactly one blank between cells: blanks in cells are escaped.

@@ -6,7 +6,7 @@ use crate::common::ctr_ps::WEB;
 use crate::common::ctr_top::{ctr_top, document, of, row, v2, write};
 use crate::common::process::limited;
 use crate::common::schema::{schema, valid, validate};
-use crate::common::{program, project, skip, stderr, stdout, there};
+use crate::common::{binary, program, project, root, skip, stderr, stdout, there};
 
 /// Of a hostile host: pipes would block, and /dev/zero has no end.
 #[test]
@@ -139,6 +139,26 @@ fn services_of_the_host() {
     assert_eq!(document(&mut ctr_top(&host))["services"], json!([]));
 }
 
+/// A reader of the page knows each key.
+#[test]
+fn the_page_has_all_keys_of_the_json() {
+    let page = std::fs::read_to_string(project("man/ctr-top.1")).expect("a page");
+    let (_, json) = page.split_once("\n.SH JSON\n").expect("a section");
+    let (json, _) = json.split_once("\n.SH ").expect("another section");
+    let schema = schema("ctr-top");
+    let mut left = vec![&schema];
+    let mut count = 0;
+    while let Some(value) = left.pop() {
+        let keys = value.get("properties").and_then(Value::as_object);
+        for key in keys.into_iter().flatten().map(|(key, _)| key) {
+            assert!(json.contains(&format!("\\fB{key}\\fR")), "{key}");
+            count += 1;
+        }
+        left.extend(value.as_object().into_iter().flat_map(|object| object.values()));
+    }
+    assert!(count > 60, "{count}");
+}
+
 #[test]
 fn the_json_fits_its_schema() {
     for arguments in [&["-J"][..], &["-J", "-a"], &["-J", "--per", "pod", "-a"], &["-J", "rt-web"]] {
@@ -151,4 +171,32 @@ fn the_json_fits_its_schema() {
     let mut other = document;
     other["containers"][0]["memory"]["usage"] = json!("5M");
     assert!(validate(&schema, &schema, &other, "").is_err());
+}
+
+/// No hint is printed for a script: what it reads says that containers are missing.
+#[test]
+fn a_script_of_a_user_learns_that_containers_are_missing() {
+    if !root() {
+        return skip("root", "needs root, to be another user");
+    }
+    let of_user = |arguments: &[&str]| {
+        let mut command = program("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary()).arg("ctr-top");
+        limited(command.args(arguments))
+    };
+    let output = of_user(&["-J", "-n1", "-d0.1"]);
+    let document: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(document["unknown"][0]["path"], "containers", "{document}");
+    assert!(document["unknown"][0]["why"].as_str().expect("text").contains("of other users"), "{document}");
+    valid("ctr-top", &stdout(&output));
+    assert!(stdout(&of_user(&["--prometheus"])).ends_with("\ncontainer_scrape_error 1\n"));
+    let said = stderr(&of_user(&["-n1", "ctrbox-nobody"]));
+    assert!(
+        said.contains("no process or running container 'ctrbox-nobody' that this user can see ("),
+        "{said}"
+    );
+    // All of a copy can be read.
+    let host = v2("top-withheld");
+    assert_eq!(crate::common::ctr_top::document(&mut ctr_top(&host))["unknown"], json!([]));
+    assert!(stdout(&of(&host, &["--prometheus"])).ends_with("\ncontainer_scrape_error 0\n"));
 }

@@ -53,24 +53,33 @@ fn the_screen_obeys_keys_and_is_left_as_it_was() {
     assert_eq!(terminal.settings(), before);
 }
 
-/// On the screen they give way, as nothing else fits; in a batch they were asked for.
+/// No line of a batch is longer than the terminal is wide, unless that is wanted. What gives way was asked for: it is named.
 #[test]
-fn a_batch_shows_all_columns_that_were_asked_for() {
+fn a_batch_fits_the_terminal() {
     let host = v2("top-columns");
-    let mut terminal = Terminal::new();
-    terminal.resize(24, 40);
-    let columns = "container,of-lim,throt,cpus,cpus_by,image,id,limit_by";
-    let mut child =
-        terminal.start(ctr_top(&host).args(["-b", "-n1", "-d0.1", "--color=never", "-o", columns]));
-    let (status, shown) = terminal.end_of(&mut child);
-    assert_eq!(status.code(), Some(0), "{shown}");
-    let heading: Vec<&str> = shown
-        .lines()
-        .find(|line| line.starts_with("CONTAINER"))
-        .expect("a heading")
-        .split_whitespace()
-        .collect();
-    assert_eq!(heading.join(",").to_lowercase(), columns);
+    let columns = "container,mem,cpus_by,limit_by,pids,image,id";
+    let shown = |more: &[&str]| {
+        let mut terminal = Terminal::new();
+        terminal.resize(24, 40);
+        let command = &mut ctr_top(&host);
+        command.env("CTRBOX_HINTS", "always").args(["-b", "-n1", "-d0.1", "--color=never", "-o", columns]);
+        let (status, shown) = terminal.end_of(&mut terminal.start(command.args(more)));
+        assert_eq!(status.code(), Some(0), "{shown}");
+        let heading = shown.lines().find(|line| line.starts_with("CONTAINER")).expect("a heading");
+        let heading = heading.split_whitespace().collect::<Vec<_>>().join(",").to_lowercase();
+        (heading, shown)
+    };
+    let (heading, text) = shown(&[]);
+    assert_eq!(heading, "container,memory,cpus_by");
+    let (hints, lines): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("hint: "));
+    assert!(lines.iter().all(|line| line.trim_end().len() <= 40), "{lines:?}");
+    let hint = "hint: the terminal has no room for LIMIT_BY, PIDS, IMAGE, ID; -w shows all columns";
+    assert_eq!(hints, [hint]);
+    for option in ["-w", "--wide", "--no-trunc"] {
+        let (heading, text) = shown(&[option]);
+        assert_eq!(heading, columns.replace("mem", "memory"), "{option}");
+        assert!(!text.contains("hint: "), "{text}");
+    }
 }
 
 /// A dumb terminal has no screen. With a count the last table stays in both.
@@ -104,6 +113,10 @@ fn enter_shows_ctr_inspect_from_its_top_and_a_key_comes_back() {
     assert!(title.contains("ctr-inspect docker:web  ("), "{title:?}");
     terminal.types("q");
     terminal.until("sorted by name");
+    // The first key selects the first row.
+    terminal.types("\x1b[B");
+    let line = terminal.until("\x1b[27m");
+    assert!(line.contains("\x1b[7mdocker:web"), "{line:?}");
     // The host is the second row, and no container: its first process stands for it.
     terminal.types("\x1b[B");
     let line = terminal.until("\x1b[27m");

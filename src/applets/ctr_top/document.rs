@@ -31,6 +31,15 @@ struct Document<'a> {
     services: Vec<&'a Row>,
     pods: Option<Vec<&'a Row>>,
     containers: Vec<Written<'a>>,
+    unknown: Vec<Unknown<'a>>,
+}
+
+/// As in the JSON of ctr-inspect.
+#[derive(Serialize)]
+struct Unknown<'a> {
+    /// The path in the JSON.
+    path: &'static str,
+    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -44,6 +53,8 @@ struct HostMemory {
 pub(super) struct Before {
     rows: Vec<Row>,
     texts: Vec<Rc<RawValue>>,
+    /// What the rights of the caller withhold in each document.
+    withheld: Option<String>,
 }
 
 /// A row and its text.
@@ -65,6 +76,10 @@ impl Serialize for Written<'_> {
 }
 
 impl Before {
+    pub(super) fn new(withheld: Option<String>) -> Before {
+        Before { withheld, ..Before::default() }
+    }
+
     /// The text of each row.
     fn texts(&self, rows: &[Row]) -> Result<Vec<Rc<RawValue>>> {
         let places = OnceCell::new();
@@ -107,10 +122,11 @@ pub(super) fn print(
         services: sorted(frame.rows.services.iter(), order),
         pods: frame.per_pod.then(|| sorted(frame.pods().iter(), order)),
         containers: sorted(written, order),
+        unknown: before.withheld.iter().map(|why| Unknown { path: "containers", why }).collect(),
     };
     json::write(out, &document)?;
     writeln!(out)?;
-    *before = Before { rows: frame.rows.containers, texts };
+    (before.rows, before.texts) = (frame.rows.containers, texts);
     Ok(())
 }
 
@@ -134,7 +150,7 @@ mod tests {
     fn only_rows_that_changed_are_written_anew() {
         let before = [row("a", 1.0), row("b", 2.0), row("c", 3.0)];
         let texts = Before::default().texts(&before).expect("texts");
-        let old = Before { rows: before.into(), texts };
+        let old = Before { rows: before.into(), texts, withheld: None };
         // One ended, one works, one is new.
         let now = [row("b", 2.0), row("c", 4.0), row("d", 3.0)];
         let texts = old.texts(&now).expect("texts");

@@ -9,12 +9,13 @@
 //! Without a TARGET all containers are shown, and the row `host` for the processes that are in no container.
 //! `-a` adds a row for each unit of systemd, or other control group, of such processes. These rows are no TARGETs.
 //!
-//! What an ordinary user may not see is in no row of its own: processes in containers of others count as those of `host`. A
-//! line on standard error says so on a terminal. Run it as root for all containers, also in a timer.
+//! What an ordinary user may not see is in no row of its own: processes in containers of others count as those of `host`, and
+//! containers of others that show have an id in place of a name. A line on standard error says so on a terminal; a script reads
+//! it in `unknown` of JSON, or in `container_scrape_error`. Run it as root for all containers, also in a timer.
 //!
 //! # Keys
 //!
-//! These are for the screen. Without a selected row, Enter means the first one. For the row `host` it shows PID 1, and for a
+//! These are for the screen. Without a selected row, Enter means the first one, and Up or Down selects it. For the row `host` it shows PID 1, and for a
 //! pod all its containers except the pause process. Of a report, or of the list of keys, the screen shows the top: the keys that select rows show the
 //! rest of it, and any other key comes back. No pager is started. If the line above the table is too long, it leaves out parts, but never the order and the text
 //! after `/`.
@@ -53,14 +54,19 @@
 //! of v1 that has counted nothing is unknown. For a process the kernel
 //! counts a write when it is made to the page cache, even if the file is deleted before the disk gets it; for a
 //! control group of v2 when the disk gets it, which is up to half a minute later. RX/s and TX/s are those of
-//! the network namespace, without the loopback. Of containers that share one, the pause container of the pod has
+//! the network namespace, without the loopback, whatever its name is. Of containers that share one, the pause container of the pod has
 //! the numbers, or the one that started first. A container in the network namespace of the host has none.
 //!
-//! A paused container has `paused` in place of its CPU use.
+//! A paused container has `paused` in place of its CPU use. With `-r` and in JSON it has its CPU use, which is 0, and STATUS says
+//! that it is paused.
+//!
+//! A `?` after a name means that the container is unverified: only the name of a control group says so, which may be anybody's
+//! choice, and the name is the beginning of an id (see ctrbox-containers(7)).
 //!
 //! The line above the table has the time, the CPU use of the host (of 200 % with two CPUs) and its memory in use, the number of
 //! containers (also of those that a filter hides), the order, and the filter. If a terminal is too narrow, parts of that
-//! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not. With `-b` and `-o` all columns are shown, as wide as they are. If rows are sorted
+//! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not. This holds for the screen and for tables that are printed on a
+//! terminal, also with `-o`; `-w` prints these whole, and off a terminal nothing is left out. If rows are sorted
 //! by `net`, RX/s and TX/s are in place of READ/s and WRITE/s, unless `-o` chooses the columns.
 //!
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
@@ -77,13 +83,45 @@
 //!
 //! # JSON
 //!
-//! One document in each line, with the keys `time`, `interval`, `boot_id`, `cpus`, `cpu_percent`, `memory`, `host`, `services`,
-//! `pods` and `containers`, the last sorted as `-s` says. `cpus` and `memory` are those of the host, `cpu_percent` is the use of all its CPUs,
-//! at most 100; `host` is its row, null with a TARGET;
-//! `services` has the rows of `-a`, and `pods` is null without `--per pod`. The keys of a row are `container`, `runtime`, `name`, `id`,
-//! `pod`, `pod_namespace`, `image`, `outer`, `pid`, `status`, `own_cgroup`, `procs`, `cpu`, `throttled`, `memory`, `pids`, `io`,
-//! `net` and `pressure`. Sizes are in bytes, rates in bytes a second, times in seconds. An unknown value is null.
-//! `seconds`, `periods`, `throttled`, `oom_kills`, and the names that end in `_bytes`, count since the group was made.
+//! One document in each line. An unknown value is null, as is one that there is not. Sizes are in bytes, rates in bytes a second,
+//! times in seconds. The names of columns are in parentheses.
+//!
+//! - `time`: in UTC, as RFC 3339 has it.
+//! - `interval`: the time since the sample before; null if no time passed (`--root`).
+//! - `boot_id`: the random id of this boot of the host.
+//! - `cpus`, `cpu_percent`: the CPUs of the host, and the use of all of them, at most 100.
+//! - `memory`: of the host: `available` without swapping, and `total`.
+//! - `host`: the row of the host's own processes; null with a TARGET.
+//! - `services`: the rows of `-a`.
+//! - `pods`: the rows of pods; null without `--per pod`.
+//! - `containers`: the rows of all containers, sorted as `-s` says.
+//! - `unknown`: a `path` in this document, and `why` values are missing there, if the rights of the caller are the reason.
+//!
+//! These are the keys of a row:
+//!
+//! - `container`, `runtime`: as the columns. `runtime` is null for the host and its services.
+//! - `name`, `id`: as the runtime gave them. `name` is null if it gave none (bubblewrap, firejail), or if the container is
+//!   unverified; `id` is then what ctrbox tells it by. A service has no `id`.
+//! - `pod`, `pod_namespace`, `image`: null without a pod, and if no image is known.
+//! - `outer`: the container around a nested one.
+//! - `pid`: the first process; null for a pod, a service and the host.
+//! - `status`: `running` or `paused`.
+//! - `own_cgroup`: false if the numbers are sums over processes (OWN).
+//! - `procs`: the number of processes.
+//! - `cpu`: `percent` (CPU), `of_limit` (OF-LIM), `limit` in CPUs (CPUS; null if all CPUs of the host are allowed), `limit_by` (CPUS_BY),
+//!   `seconds` (CPU_TIME).
+//! - `throttled`: `percent` (THROT), `periods` of the quota, the `throttled` ones of these, and for how many `seconds`, summed over CPUs.
+//!   All are null without a quota.
+//! - `memory`: `usage`, `working_set` (MEMORY), `limit` and `limit_by` (null without a limit), `percent` (MEM%), `anon`, `file`, `shmem`,
+//!   `oom_kills`.
+//! - `pids`: `current` (PIDS), `limit` (PIDS_LIMIT), and the control group with that limit, `limit_by`.
+//! - `io`: `read_rate`, `write_rate`, `read_bytes`, `write_bytes`, and `source` (IO_BY).
+//! - `net`: `rx_rate`, `tx_rate`, `rx_bytes`, `tx_bytes`; null for a container in the host's network namespace, or in one whose
+//!   numbers another row has.
+//! - `pressure`: `cpu`, `memory`, `io` (PSI), in percent; null if the kernel does not count it.
+//!
+//! Rates and percentages are since the sample before. `seconds`, `periods`, `throttled`, `oom_kills`, and the names that end in `_bytes`,
+//! count since the group was made.
 //! `docs/schema/ctr-top.json` in the source is a JSON Schema of it.
 //!
 //! # Prometheus
@@ -92,7 +130,8 @@
 //! node_exporter. The labels are `runtime`, `name`, `id`, `pod`, `namespace` and `image`; `owner` is the uid of the user who runs a
 //! rootless container, and `outer` the container around it. `container_cpu_usage_seconds_total` has `cpu="total"`, the bytes of
 //! networks have `interface`, and those of disks `device`, such as `/dev/sda`; sums over processes have no `device`. The host's own processes have the runtime `host`.
-//! `container_paused` and `container_own_cgroup` are those of ctr-top alone.
+//! `container_paused` and `container_own_cgroup` are those of ctr-top alone. `container_scrape_error` is 1 if the rights of the caller
+//! hide containers of others.
 //!
 //! No daemon is needed: a timer of systemd writes the file every 15 seconds, into the directory that node_exporter has as
 //! `--collector.textfile.directory`. The one below is the default on Debian.
@@ -248,16 +287,17 @@ fn run(call: &Call) -> Outcome {
             watcher.sampler.shows.each_device = true;
             let sample = watcher.sample()?;
             let mut out = Out::stdout();
-            prometheus::print(&mut out, &sample, &watcher.proc.disks());
+            let is_partial = watcher.withheld().is_some();
+            prometheus::print(&mut out, &sample, &watcher.proc.disks(), is_partial);
             out.finish()?;
             watcher.say();
         }
         Form::People if !request.batch && style::is_screen() => {
             if let Some((frame, order)) = screen::run(watcher, &request, &picked)? {
                 let mut out = Out::stdout();
-                table(&mut out, &frame, &request, &picked, order);
+                let left_out = table(&mut out, &frame, &request, &picked, order);
                 out.finish()?;
-                exit::hint_at_rights();
+                hint_at_missing(&left_out, &request);
             }
         }
         _ => batch(watcher, &request, &picked)?,
@@ -271,45 +311,61 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
     watcher.networks = all || columns::have_networks(picked, request.sort);
     watcher.sampler.shows.pressure = all || columns::have_pressure(picked);
     watcher.frame()?;
-    let (mut count, mut before) = (0, document::Before::default());
+    let (mut count, mut before) = (0, document::Before::new(watcher.withheld()));
     while request.iterations.is_none_or(|all| count < all) {
         sys::sleep(request.delay()).context("cannot wait")?;
         let frame = watcher.frame()?;
         let mut out = Out::stdout();
+        let mut left_out = Vec::new();
         if request.form == Form::Json {
             document::print(&mut out, &watcher.proc, frame, request.sort, &mut before)?;
         } else {
             if count > 0 {
                 out.push(b"\n");
             }
-            table(&mut out, &frame, request, picked, request.sort);
+            left_out = table(&mut out, &frame, request, picked, request.sort);
         }
         out.finish()?;
         watcher.say();
+        if count == 0 {
+            hint_at_missing(&left_out, request);
+        }
         count += 1;
     }
-    exit::hint_at_rights();
     Ok(())
 }
 
-/// One table, with the line above it.
-fn table(out: &mut Out, frame: &Frame, request: &Request, picked: &[Picked], order: Order) {
+/// What a table does not show: columns that were asked for, and what the rights of the caller do not show.
+fn hint_at_missing(left_out: &[&str], request: &Request) {
+    let is_missing = !request.columns.is_empty() && !left_out.is_empty();
+    let missing = || format!("the terminal has no room for {}; -w shows all columns", left_out.join(", "));
+    exit::hint(|| is_missing.then(missing));
+    exit::hint_at_rights();
+}
+
+/// One table, with the line above it. Returns the columns for which there was no room.
+fn table(
+    out: &mut Out,
+    frame: &Frame,
+    request: &Request,
+    picked: &[Picked],
+    order: Order,
+) -> Vec<&'static str> {
     let raw = request.form == Form::Raw;
-    let width = style::stdout_columns();
+    let width = style::stdout_columns().filter(|_| !request.wide);
     if !raw && !request.no_headings {
         out.push(format!("{}\n", frame.head(order, width)).as_bytes());
     }
     let style = Style {
         headings: !request.no_headings,
         raw,
-        // What was asked for is shown, and no part of it.
-        width: width.filter(|_| request.columns.is_empty()),
+        width,
         painter: Painter { colour: request.colour.on_stdout() },
     };
     let rows = frame.list(order, |_| true);
     // The columns of a script do not depend on the order.
     let shown = if raw { picked.into() } else { columns::shown(picked, &request.columns, order) };
-    show::table(out, (&rows, &[]), &shown, &style);
+    show::table(out, (&rows, &[]), &shown, &style)
 }
 
 fn list_columns(request: &Request) -> Result<(), Exit> {

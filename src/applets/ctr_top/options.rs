@@ -25,6 +25,7 @@ pub(super) struct Request {
     pub list_columns: bool,
     pub form: Form,
     pub no_headings: bool,
+    pub wide: bool,
     pub colour: When,
     pub root: Option<PathBuf>,
 }
@@ -67,7 +68,7 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         Opt::new(
             Some('o'),
             "output",
-            "columns to print; +LIST adds columns to the default ones",
+            "columns to print, or keys of -s; +LIST adds columns to the default ones",
             Effect::Required(output),
         )
         .takes("list")
@@ -103,9 +104,11 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         ),
         // As docker stats, systemd-cgtop and kubectl top have them.
         Opt::new(None, "no-stream", "", Effect::Flag(one_table)).hidden(),
+        Opt::new(None, "no-trunc", "", Effect::Flag(wide)).hidden(),
         Opt::new(None, "order", "", Effect::Required(sort)).hidden(),
         Opt::new(None, "sort-by", "", Effect::Required(sort)).hidden(),
         Opt::new(None, "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
+        Opt::new(Some('w'), "wide", "never cut lines of a table", Effect::Flag(wide)),
         Opt::color(colour),
         Opt::root(root),
         Opt::help(),
@@ -140,6 +143,10 @@ fn form(request: &mut Request, form: Form) -> Result<(), Exit> {
     }
     request.form = form;
     Ok(())
+}
+
+fn wide(request: &mut Request) -> Result<(), Exit> {
+    set(&mut request.wide)
 }
 
 fn one_table(request: &mut Request) -> Result<(), Exit> {

@@ -163,7 +163,7 @@ fn waited(one: &One, resource: usize) -> Option<f64> {
 }
 
 /// The host's own processes have the runtime `host`.
-pub(super) fn print(out: &mut Out, sample: &Sample, disks: &Disks) {
+pub(super) fn print(out: &mut Out, sample: &Sample, disks: &Disks, is_partial: bool) {
     let mut seen = BTreeSet::new();
     let all = sample.containers.iter().chain(&sample.host).chain(&sample.services);
     // Two series with the same labels make the whole text invalid.
@@ -182,6 +182,10 @@ pub(super) fn print(out: &mut Out, sample: &Sample, disks: &Disks) {
             out.push(text.as_bytes());
         }
     }
+    let head = "# HELP container_scrape_error 1 if the rights of ctr-top hide containers of others.";
+    let series =
+        format!("# TYPE container_scrape_error gauge\ncontainer_scrape_error {}", u8::from(is_partial));
+    out.push(format!("{head}\n{series}\n").as_bytes());
 }
 
 impl Metric {
@@ -234,7 +238,7 @@ mod tests {
     fn printed(containers: Vec<One>) -> String {
         let mut out = Out::kept();
         let disks = [("8:0".to_owned(), "/dev/sda".to_owned())].into();
-        print(&mut out, &Sample { containers, ..Sample::default() }, &disks);
+        print(&mut out, &Sample { containers, ..Sample::default() }, &disks, false);
         String::from_utf8(out.into_bytes()).expect("UTF-8")
     }
 

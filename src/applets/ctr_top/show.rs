@@ -187,13 +187,13 @@ pub(super) struct Style {
     pub painter: Painter,
 }
 
-/// `lines` are those of a tree, or none.
+/// `lines` are those of a tree, or none. Returns the columns for which there was no room.
 pub(super) fn table(
     out: &mut Out,
     (rows, lines): (&[&Row], &[(String, usize)]),
     columns: &[Picked],
     style: &Style,
-) {
+) -> Vec<&'static str> {
     let plain: Vec<&'static Column> = columns.iter().map(|(column, _)| column).collect();
     let table = LazyTable {
         columns: &plain,
@@ -205,8 +205,11 @@ pub(super) fn table(
     };
     let source = Cells { rows, lines, columns, exact: style.raw };
     match style.raw {
-        true => table.print_raw(out, &source),
-        false => table.print(out, &source),
+        true => {
+            table.print_raw(out, &source);
+            Vec::new()
+        }
+        false => table.print_fitting(out, &source),
     }
 }
 

@@ -119,9 +119,12 @@ impl View {
     }
 
     fn go(&mut self, go: Move) {
-        let at = self.selected.as_ref().map_or(0, |(_, at)| *at);
+        let selected = self.selected.as_ref().map(|(_, at)| *at);
+        let at = selected.unwrap_or(0);
         let page = isize::try_from(self.page).unwrap_or(isize::MAX);
         let at = match go {
+            // The first one comes first.
+            Move::By(_) if selected.is_none() => 0,
             Move::By(step) => at.saturating_add_signed(step),
             Move::Page(step) => at.saturating_add_signed(step.saturating_mul(page)),
             Move::First => 0,
@@ -239,7 +242,8 @@ mod tests {
         let mut view = View { page: 10, ..View::default() };
         let at = |view: &View| view.selected.as_ref().map(|(_, at)| *at);
         for (keys, place) in [
-            (&b"\x1b[B\x1bOBj"[..], 3),
+            (&b"\x1b[B"[..], 0),
+            (b"\x1bOBjj", 3),
             (b"k\x1b[A", 1),
             (b"\x1b[6~", 11),
             (b"\x1b[5~\x1b[5~", 0),

@@ -83,6 +83,11 @@ impl<'a> Watcher<'a> {
         Ok(self.sampler.sample(&self.proc, &self.known, looked))
     }
 
+    /// What the rights of the caller withhold. A copy of a host has what could be copied.
+    pub(super) fn withheld(&self) -> Option<String> {
+        if self.proc.is_copy() { None } else { exit::rights() }
+    }
+
     /// Says once which processes are left out.
     pub(super) fn say(&mut self) {
         let note = reading::note_of_blocked();
