@@ -101,7 +101,7 @@
 //!
 //! - `container`, `runtime`: as the columns. `runtime` is null for the host and its services.
 //! - `name`, `id`: as the runtime gave them. `name` is null if it gave none (bubblewrap, firejail), or if the container is
-//!   unverified; `id` is then what ctrbox tells it by. A service has no `id`.
+//!   unverified; `id` is then what tells it from others, such as the inode of a namespace. The host and its services have neither.
 //! - `pod`, `pod_namespace`, `image`: null without a pod, and if no image is known.
 //! - `outer`: the container around a nested one.
 //! - `pid`: the first process; null for a pod, a service and the host.
@@ -143,7 +143,8 @@
 //! [Service]
 //! Type=oneshot
 //! WorkingDirectory=/var/lib/prometheus/node-exporter
-//! ExecStart=/bin/sh -c 'ctr-top --prometheus >new && mv new ctr-top.prom'
+//! ExecStart=/bin/sh -c 'ctr-top --prometheus >new'
+//! ExecStart=/bin/mv new ctr-top.prom
 //!
 //! # /etc/systemd/system/ctr-top.timer
 //! [Timer]
