@@ -34,7 +34,7 @@ pub use passwd::{Users, gid_of, groups, groups_with, id, uid_of, users};
 pub(crate) use plain::{open_of_proc, open_plain, open_plain_by};
 pub(crate) use process::Process;
 pub(crate) use rare::mount_id;
-pub(crate) use scan::{Namespaces, Scan};
+pub(crate) use scan::{Namespaces, Scan, inode_of_link};
 pub use stat::Stat;
 pub(crate) use stat::TICKS;
 pub use status::Status;

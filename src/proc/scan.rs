@@ -27,16 +27,22 @@ pub(crate) struct Namespaces(OwnedFd);
 
 impl Namespaces {
     pub(crate) fn inode(&self, kind: Kind) -> Option<u64> {
-        self.inode_at(kind.c_name())
+        sys::read_link_at(&self.0, kind.c_name(), &mut [0; 64]).ok().and_then(parse_link)
     }
 
-    pub(crate) fn inode_at(&self, name: &CStr) -> Option<u64> {
-        sys::read_link_at(&self.0, name, &mut [0; 64]).ok().and_then(parse_link)
+    /// The link itself. What is read of it later is the namespace that the process has then.
+    pub(crate) fn open_link(&self, name: &CStr) -> nix::Result<OwnedFd> {
+        openat(&self.0, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
     }
 
     pub(crate) fn open(&self, name: &CStr) -> nix::Result<OwnedFd> {
         openat(&self.0, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
+}
+
+/// The namespace to which a link of [`Namespaces::open_link`] leads.
+pub(crate) fn inode_of_link(link: &OwnedFd) -> Option<u64> {
+    sys::read_link_at(link, c"", &mut [0; 64]).ok().and_then(parse_link)
 }
 
 impl Drop for Scan {

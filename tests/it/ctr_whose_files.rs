@@ -71,17 +71,25 @@ fn a_name_that_nobody_has_is_cheap() {
     let trace = format!("{}/trace", scratch.0.display());
     let script = format!(
         "trap 'kill $all' EXIT; for i in $(seq 50); do sleep 1000 <&- >&- 2>&- & all=\"$all $!\"; done\n\
-         strace -f -qq -o {trace} -e trace=pidfd_open,openat \"$0\" ctr-whose id:nobody-has-this.name || [ $? = 1 ]"
+         strace -f -qq -o {trace} -e trace=pidfd_open,openat,readlinkat \"$0\" ctr-whose $1 || [ $? = 1 ]"
     );
-    let mut command = program("unshare");
-    command.args(["-p", "-f", "--mount-proc", "sh", "-ec", &script]).arg(crate::common::binary());
-    let output = limited(&mut command);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("nothing found, as id"), "{}", stderr(&output));
-    let text = std::fs::read_to_string(&trace).expect("a trace");
-    let count = |what: &str| text.matches(what).count();
-    let asked = count("pidfd_open(") + count("/status\"") + count("/cgroup\"");
-    assert!((50..130).contains(&asked), "50 processes were looked at {asked} times");
+    for word in ["id:nobody-has-this.name", "nobody-has-it"] {
+        let mut command = program("unshare");
+        command
+            .args(["-p", "-f", "--mount-proc", "sh", "-ec", &script])
+            .arg(crate::common::binary())
+            .arg(word);
+        let output = limited(&mut command);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stderr(&output).contains("nothing found, as i"), "{}", stderr(&output));
+        let text = std::fs::read_to_string(&trace).expect("a trace");
+        let count = |what: &str| text.matches(what).count();
+        let asked = count("pidfd_open(") + count("/status\"") + count("/cgroup\"");
+        assert!((50..130).contains(&asked), "{word}: 50 processes were looked at {asked} times");
+        // Who enters namespaces has the links open that say which ones they are.
+        let searched = count("\"pid_for_children\"") + count("\"net\"");
+        assert!(searched < 50, "{word}: a link was searched {searched} times");
+    }
 }
 
 struct Mounted(String);

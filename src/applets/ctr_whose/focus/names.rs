@@ -14,7 +14,6 @@ use crate::isolation::visit::{Entered, Place, visit_processes};
 use crate::net;
 use crate::proc::id_hash::ById;
 use crate::proc::ns::Kind;
-use crate::sys::keyed::{HashMap, HashSet};
 
 /// The namespaces of this process, which are the host's.
 #[derive(Clone, Copy)]
@@ -28,9 +27,9 @@ pub(super) struct Own {
 pub(super) struct Names {
     pub with_interface: Vec<Pid>,
     pub with_hostname: Vec<Pid>,
-    pub nets: HashSet<u64>,
+    pub nets: BTreeSet<u64>,
     /// The pid namespace of each process, and whether it is directly below the host's.
-    pub pid_spaces: HashMap<Pid, (u64, bool)>,
+    pub pid_spaces: ById<i32, (u64, bool)>,
     /// The control group of each process, if the kernel says it by a pidfd.
     pub groups: ById<i32, u64>,
 }
@@ -46,8 +45,8 @@ impl Names {
         interface: Option<&[u8]>,
         hostname: Option<&str>,
     ) -> nix::Result<Names> {
-        let mut nets = HashMap::from_iter([(own.net, false)]);
-        let mut outermost = HashMap::from_iter([(own.pid, false)]);
+        let mut nets = ById::from_iter([(own.net, false)]);
+        let mut outermost = ById::from_iter([(own.pid, false)]);
         let kinds = [hostname.map(|_| Kind::Uts), Some(Kind::Pid), interface.map(|_| Kind::Net)];
         let kinds: Vec<Kind> = kinds.into_iter().flatten().collect();
         let ask = |entered: &Entered| {
@@ -73,7 +72,7 @@ impl Names {
             found.with_hostname.extend((marks & HAS_HOSTNAME != 0).then_some(pid));
             found.nets.insert(net);
             if space != 0 {
-                found.pid_spaces.insert(pid, (space, marks & IS_OUTERMOST != 0));
+                found.pid_spaces.insert(pid.as_raw(), (space, marks & IS_OUTERMOST != 0));
             }
             if group != 0 {
                 found.groups.insert(pid.as_raw(), group);

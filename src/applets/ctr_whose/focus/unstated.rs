@@ -154,7 +154,7 @@ impl Focus<'_> {
     }
 
     fn pid_space(&self, pid: Pid) -> Option<u64> {
-        let known = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid));
+        let known = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid.as_raw()));
         known.map_or_else(|| self.link(pid, Namespace::Pid), |(space, _)| Some(*space))
     }
 
@@ -172,7 +172,7 @@ impl Focus<'_> {
 
     /// Is a process in no container but that which its group names? Then its pid namespace is directly below the host's.
     fn is_in_none(&self, pid: Pid, outside: &Outside, outermost: &mut HashSet<u64>) -> bool {
-        let known = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid));
+        let known = self.names.as_ref().and_then(|names| names.pid_spaces.get(&pid.as_raw()));
         match (self.pid_space(pid), known) {
             (None, _) => true,
             (Some(own), _) if own == outside.pid_ns => !self.is_elsewhere(pid, outside),
