@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{Pid, read};
 
 use super::dents::numbers;
@@ -201,6 +201,16 @@ impl Scan {
     /// The kernel function in which a thread waits; `0` for none.
     pub(crate) fn waits_in(&mut self, pid: Pid, thread: Pid) -> nix::Result<&[u8]> {
         self.read(pid, &format!("task/{thread}/wchan"))
+    }
+
+    /// How many threads a process has, without a list of them: their directory has a link for each one. Fails for the files of
+    /// another host.
+    pub(crate) fn thread_count(&self, pid: Pid) -> nix::Result<usize> {
+        if self.copy.is_some() {
+            return Err(Errno::ENOTSUP);
+        }
+        let stat = fstatat(&self.dir, c_path(&mut [0; PATH], pid, "task")?, AtFlags::empty())?;
+        Ok(usize::try_from(stat.st_nlink).unwrap_or(usize::MAX).saturating_sub(2))
     }
 
     /// The threads of a process, sorted, itself included.

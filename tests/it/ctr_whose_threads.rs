@@ -1,4 +1,5 @@
-//! A process whose first thread has ended while another one runs: the kernel has no namespaces of the first one.
+//! A process whose first thread has ended while another one runs: the kernel has no namespaces of the first one. A further
+//! thread that has namespaces of its own.
 
 use serde_json::Value;
 
@@ -88,4 +89,62 @@ fn namespaces_beside(test: &str, ended: &str) {
     assert_eq!(found["network"]["listening"][0]["pid"], pid, "{found}");
     let listed = limited(applet("ctr-ps").args(["-l", "-r", "-o", "container,ip", &pid.to_string()]));
     assert!(stdout(&listed).contains(&format!("{name} 10.92.83.2")), "{listed:?}");
+}
+
+const BESIDE: &str = "
+import ctypes, os, sys, threading
+libc = ctypes.CDLL(None, use_errno=True)
+def rest():
+    if libc.unshare(0x4c000000):
+        print('cannot', flush=True)
+    print(os.readlink('/proc/thread-self').replace('/task/', ' '), flush=True)
+    sys.stdin.read()
+    os._exit(0)
+threading.Thread(target=rest).start()
+";
+
+/// unshare(2) in a thread gives it alone a network, a host name and IPC objects of its own.
+#[test]
+fn a_namespace_that_only_a_further_thread_has() {
+    let test = "a_namespace_that_only_a_further_thread_has";
+    if !networks(test) {
+        return;
+    }
+    if !python() {
+        return skip(test, "needs python3");
+    }
+    for is_inside in [true, false] {
+        let mut command = program(if is_inside { "unshare" } else { "python3" });
+        if is_inside {
+            command.args(["-p", "-f", "--kill-child", "python3"]);
+        }
+        let mut piped = Piped::new(command.args(["-c", BESIDE]));
+        let line = piped.line();
+        let Some((pid, thread)) = line.split_once(' ') else {
+            return skip(test, "a thread may not unshare");
+        };
+        let holder = Holder::of(piped, pid.parse().expect("a PID"));
+        let link = |kind: &str| {
+            let link = std::fs::read_link(holder.file(&format!("task/{thread}/ns/{kind}"))).expect("a link");
+            link.to_str().expect("UTF-8").to_owned()
+        };
+        for kind in ["net", "uts"] {
+            let (link, other) = (link(kind), holder.link(kind));
+            assert_ne!(link, other);
+            for word in [&*link, link.trim_matches(|c: char| !c.is_ascii_digit())] {
+                let thing = &json("ctr-whose", &[word])["things"][0];
+                let text = format!("{kind} namespace of thread {thread}");
+                match is_inside {
+                    true => {
+                        assert_eq!(thing["answers"][0]["detail"], *text, "{thing}");
+                        assert_eq!(thing["answers"][0]["pid"].to_string(), pid, "{thing}");
+                    }
+                    false => {
+                        let host = thing["host"]["text"].as_str().expect("a text");
+                        assert!(host.starts_with(&format!("{text} of python3 {pid}")), "{host}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -51,8 +51,8 @@
 //! The container of the victim and the one whose limit was reached are shown. In the output `oom-kill: NAME PID` stands for the
 //! line; JSON has the line.
 //!
-//! The namespaces of a process are those of its first thread; if that has ended, of another one. What only a further thread
-//! has, which took a namespace of its own with unshare(2), is not found.
+//! The namespaces of a process are those of its first thread; if that has ended, of another one. A namespace that only a further
+//! thread has, as unshare(2) gives it, is found by its inode; what is in it is not found.
 //!
 //! # Lines of a log
 //!

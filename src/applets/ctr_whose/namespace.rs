@@ -7,7 +7,18 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::Finder;
 use super::thing::Kind;
+use crate::proc::Scan;
 use crate::proc::ns::{Kind as Namespace, parse_link};
+
+/// Further threads that are looked at, of all processes.
+const MOST_THREADS: usize = 65_536;
+
+/// A further thread that took a namespace of its own with unshare(2), or entered another one.
+struct Thread {
+    process: i32,
+    thread: Pid,
+    kind: Namespace,
+}
 
 pub(super) fn namespace(finder: &Finder<'_>, kind: Option<Namespace>, inode: u64) -> Entry {
     let mut entry = Entry::new(Kind::Namespace);
@@ -59,7 +70,68 @@ pub(super) fn namespace(finder: &Finder<'_>, kind: Option<Namespace>, inode: u64
             entry.host = Some(Host::new(format!("network namespace {file}")));
         }
     }
+    if entry.is_empty() {
+        add_threads(finder, &kinds, inode, &mut entry);
+    }
     entry
+}
+
+/// The processes of which a further thread is in the namespace.
+fn add_threads(finder: &Finder<'_>, kinds: &[Namespace], inode: u64, entry: &mut Entry) {
+    let pids = finder.world.processes.iter().map(|process| process.pid);
+    let Some(threads) = threads_in(&finder.world.links, pids, kinds, inode) else {
+        return finder.note(format!("all threads: there are more than {MOST_THREADS}"));
+    };
+    for Thread { process, thread, kind } in threads {
+        let detail = format!("{} namespace of thread {thread}", kind.proc_name());
+        match finder.by_process(process, Role::Member, detail.clone()) {
+            Ok(answer) => entry.answers.push(answer),
+            Err(host) => {
+                let text = format!("{detail} of {}", host.text);
+                entry.host = entry.host.take().or(Some(Host { text, ..host }));
+            }
+        }
+    }
+}
+
+/// The processes of which only a further thread is in the namespace. None if there are too many threads.
+pub(super) fn processes_beside(
+    scan: &Scan,
+    pids: &[Pid],
+    kinds: &[Namespace],
+    inode: u64,
+) -> Option<Vec<i32>> {
+    let threads = threads_in(scan, pids.iter().map(|pid| pid.as_raw()), kinds, inode)?;
+    Some(threads.into_iter().map(|one| one.process).collect())
+}
+
+/// The first such thread of each process.
+fn threads_in(
+    scan: &Scan,
+    pids: impl Iterator<Item = i32>,
+    kinds: &[Namespace],
+    inode: u64,
+) -> Option<Vec<Thread>> {
+    let (mut left, mut found, mut buffer) = (MOST_THREADS, Vec::new(), [0; 64]);
+    for process in pids {
+        let pid = Pid::from_raw(process);
+        let count = scan.thread_count(pid).unwrap_or(0);
+        if count < 2 {
+            continue;
+        }
+        left = left.checked_sub(count)?;
+        let threads = scan.threads(pid).unwrap_or_default();
+        let mut has = |thread: Pid, kind: Namespace| {
+            let link = scan.link(pid, &format!("task/{thread}/{}", kind.link()), &mut buffer);
+            link.ok().and_then(parse_link) == Some(inode)
+        };
+        let of_thread = |thread| {
+            let kind = kinds.iter().copied().find(|kind| has(thread, *kind))?;
+            Some(Thread { process, thread, kind })
+        };
+        found.extend(threads.into_iter().filter(|thread| *thread != pid).find_map(of_thread));
+    }
+    Some(found)
 }
 
 /// Threads of the kernel are in the host's namespaces.

@@ -21,7 +21,7 @@ use super::identity::{self, is_fragment};
 use super::root::Root;
 use super::servers::{is_proxy_name, may_serve};
 use super::thing::{Device, Port, Reading, Socket, is_id};
-use super::{cgroup, device};
+use super::{cgroup, device, namespace};
 use crate::container::cni;
 use crate::container::details::{Details, Port as DetailsPort};
 use crate::container::spaces;
@@ -153,7 +153,7 @@ impl Focus<'_> {
                 }
                 vec![process.process_of_thread().map_or(*pid, Pid::as_raw)]
             }
-            Reading::Namespace(kind, inode) => self.in_namespace(*kind, *inode),
+            Reading::Namespace(kind, inode) => self.in_namespace(*kind, *inode)?,
             // Nearly every container has one.
             Reading::Cpid(1) => return None,
             Reading::Cpid(cpid) => self.with_cpid(*cpid)?,
@@ -336,7 +336,8 @@ impl Focus<'_> {
         self.scan.link(pid, &kind.link(), &mut buffer).ok().and_then(parse_link)
     }
 
-    fn in_namespace(&self, kind: Option<Namespace>, inode: u64) -> Vec<i32> {
+    /// None if there are too many threads.
+    fn in_namespace(&self, kind: Option<Namespace>, inode: u64) -> Option<Vec<i32>> {
         let mut kinds = kind.map_or_else(|| Namespace::ALL.to_vec(), |kind| vec![kind]);
         let mut found = Vec::new();
         for pid in &self.pids {
@@ -351,7 +352,10 @@ impl Focus<'_> {
                 found.push(pid.as_raw());
             }
         }
-        found
+        match found.is_empty() {
+            true => namespace::processes_beside(&self.scan, &self.pids, &kinds, inode),
+            false => Some(found),
+        }
     }
 
     fn with_cpid(&self, cpid: i32) -> Option<Vec<i32>> {
