@@ -39,7 +39,7 @@ pub use stat::Stat;
 pub(crate) use stat::TICKS;
 pub use status::Status;
 pub(crate) use status::{count_of_list, cpus_allowed, decimal, number};
-pub(crate) use survivors::living_thread;
+pub(crate) use survivors::{MOST as MOST_THREADS, living_thread, unexamined};
 
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;

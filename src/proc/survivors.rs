@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -20,7 +20,9 @@ static FOUND: Mutex<BTreeMap<i32, Found>> = Mutex::new(BTreeMap::new());
 /// Is there such a process? Asked for every file that is read.
 static ANY: AtomicBool = AtomicBool::new(false);
 /// So many threads are looked at. Those that have ended stay as long as a tracer holds them.
-const MOST: usize = 65_536;
+pub(crate) const MOST: usize = 65_536;
+/// A process with more threads than that, of which none was found that runs. 0 if there is none.
+static UNEXAMINED: AtomicI32 = AtomicI32::new(0);
 
 #[derive(Clone, Copy)]
 struct Found {
@@ -76,7 +78,7 @@ pub(crate) fn living_thread(proc: &OwnedFd, pid: Pid) -> Option<Pid> {
         Some(Found { thread: Some(thread), .. }) if lives(thread) => return Some(thread),
         _ => {}
     }
-    let thread = first_that(proc, pid, lives);
+    let thread = first_that(proc, pid, lives, MOST);
     with(|found| found.insert(pid.as_raw(), Found { start: first.start, thread }));
     thread
 }
@@ -85,17 +87,23 @@ fn known(pid: Pid) -> Option<Found> {
     with(|found| found.get(&pid.as_raw()).copied())
 }
 
-fn first_that(proc: &OwnedFd, pid: Pid, lives: impl Fn(Pid) -> bool) -> Option<Pid> {
+/// A process with so many threads that one that runs was not found: nothing is known of it.
+pub(crate) fn unexamined() -> Option<Pid> {
+    Some(UNEXAMINED.load(Ordering::Relaxed)).filter(|pid| *pid != 0).map(Pid::from_raw)
+}
+
+fn first_that(proc: &OwnedFd, pid: Pid, lives: impl Fn(Pid) -> bool, most: usize) -> Option<Pid> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = openat(proc, format!("{pid}/task").as_str(), flags, Mode::empty()).ok()?;
     let (mut buffer, mut done) = (vec![0; 16 * 1024], 0);
-    while done < MOST {
+    while done < most {
         let raw = sys::get_dents(&directory, &mut buffer).ok().filter(|raw| !raw.is_empty())?;
         let mut threads = numbers(raw).map(|(thread, _)| thread).inspect(|_| done += 1);
         if let Some(found) = threads.find(|thread| *thread != pid && lives(*thread)) {
             return Some(found);
         }
     }
+    UNEXAMINED.store(pid.as_raw(), Ordering::Relaxed);
     None
 }
 
@@ -109,6 +117,15 @@ fn stat(proc: &OwnedFd, file: &str) -> Option<Stat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_threads_than_are_looked_at_are_remembered() {
+        let proc = std::fs::File::open("/proc").expect("proc").into();
+        assert_eq!(first_that(&proc, Pid::this(), |_| false, usize::MAX), None);
+        assert_eq!(unexamined(), None, "all threads were looked at");
+        assert_eq!(first_that(&proc, Pid::this(), |_| false, 1), None);
+        assert_eq!(unexamined(), Some(Pid::this()));
+    }
 
     #[test]
     fn groups_that_a_thread_may_have_lost() {

@@ -176,7 +176,7 @@ use crate::container::{Files, Resolver};
 use crate::exit::{self, Exit, Outcome, warn};
 use crate::output::Out;
 use crate::output::style::{Painter, When};
-use crate::proc::ProcRoot;
+use crate::proc::{MOST_THREADS, ProcRoot, unexamined};
 use crate::text;
 use finder::Finder;
 use root::Root;
@@ -291,6 +291,9 @@ fn print(
     mut found: Vec<Vec<Found>>,
 ) -> Outcome {
     let mut status = 0;
+    if let Some(pid) = unexamined() {
+        finder.note(format!("process {pid}: its first {MOST_THREADS} threads have ended"));
+    }
     for (word, found) in words.iter().zip(&mut found) {
         word.doubt(finder, found);
         if found.iter().all(|one| one.entry.answers.is_empty()) {
