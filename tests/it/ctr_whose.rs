@@ -63,7 +63,8 @@ pub fn docker(layout: &Layout, name: &str, number: u32, pid: Option<i64>, more: 
 /// `web` runs, `old` does not.
 pub fn two(name: &str) -> (Layout, String, String) {
     let layout = Layout::new(name);
-    let network = r#","NetworkSettings":{"Networks":{"bridge":{"IPAddress":"172.17.0.9","MacAddress":"02:42:AC:11:00:09"}}},
+    let network = r#","NetworkSettings":{"Networks":{"bridge":{"IPAddress":"172.17.0.9","MacAddress":"02:42:AC:11:00:09"},
+        "own":{"IPAMConfig":{"IPv4Address":"10.50.1.99"},"IPAddress":"","MacAddress":""}, "none":{"IPAMConfig":null}}},
         "MountPoints":{"/data":{"Source":"/srv/data"}}"#;
     let ports = r#","NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8081"}]}}"#;
     let web = docker(&layout, "web", 0xabc, Some(100), ports);
@@ -184,6 +185,8 @@ fn pods_outlive_their_groups_in_the_names_of_their_logs() {
 fn addresses_that_nobody_has_any_more() {
     let (layout, _, old) = two("whose-history");
     assert_eq!(answers(&layout, "172.17.0.9"), [of("docker:old", "address", "state")]);
+    // Docker keeps an address that was asked for (`--ip`) when the container stops, and drops others.
+    assert_eq!(answers(&layout, "10.50.1.99"), [of("docker:old", "address", "state")]);
     layout.file("var/lib/cni/networks/cbr0/10.22.0.5", format!("{old}\r\neth0"));
     assert_eq!(answers(&layout, "10.22.0.5"), [of("docker:old", "address", "state")]);
     let result = format!(

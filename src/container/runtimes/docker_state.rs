@@ -79,6 +79,17 @@ struct Endpoint {
     v6: String,
     #[serde(rename = "MacAddress", default)]
     mac: String,
+    #[serde(rename = "IPAMConfig", default)]
+    asked: Option<Asked>,
+}
+
+/// The addresses that were asked for. They stay when the container stops.
+#[derive(Deserialize, Default)]
+struct Asked {
+    #[serde(rename = "IPv4Address", default)]
+    v4: String,
+    #[serde(rename = "IPv6Address", default)]
+    v6: String,
 }
 
 #[derive(Deserialize)]
@@ -146,10 +157,13 @@ pub(super) fn read(files: &Files, directory: &str, id: &str, with_layers: bool) 
 fn networks_of(all: BTreeMap<String, Endpoint>) -> Uses {
     let mut found = Uses::default();
     for endpoint in all.into_values() {
-        let parsed = [endpoint.v4, endpoint.v6].into_iter().filter_map(|ip| ip.parse::<IpAddr>().ok());
-        found.addresses.extend(parsed);
+        let asked = endpoint.asked.unwrap_or_default();
+        let all = [endpoint.v4, endpoint.v6, asked.v4, asked.v6];
+        found.addresses.extend(all.into_iter().filter_map(|ip| ip.parse::<IpAddr>().ok()));
         found.macs.extend(Some(endpoint.mac.to_ascii_lowercase()).filter(|mac| !mac.is_empty()));
     }
+    found.addresses.sort_unstable();
+    found.addresses.dedup();
     found
 }
 
