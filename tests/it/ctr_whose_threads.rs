@@ -10,6 +10,8 @@ use crate::common::{applet, program, skip, stdout, until};
 const SCRIPT: &str = "
 import ctypes, os, signal, socket, sys, threading
 libc = ctypes.CDLL(None, use_errno=True)
+# A thread with a tracer stops at any signal, even one that is ignored, and can hold a lock then.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
 # A thread that ends stays until its tracer has waited for it.
 over = threading.Event()
 ended = [threading.Thread(target=over.wait, daemon=True) for _ in range(int(sys.argv[1]))]
