@@ -71,6 +71,15 @@ pub(crate) fn pod_uid(path: &str) -> Option<String> {
     })
 }
 
+/// The id of a pod of Podman, as the group above that of its containers has it: `ID/libpod-…`, or with systemd
+/// `machine-libpod_pod_ID.slice/libpod-….scope`.
+pub(crate) fn podman_pod(path: &str) -> Option<&str> {
+    let (above, _) = path.split_once("/libpod-")?;
+    let name = above.rsplit('/').next()?;
+    let id = name.strip_suffix(".slice").map_or(name, |slice| slice.rsplit('_').next().unwrap_or(slice));
+    (id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
+}
+
 fn components(path: &str) -> impl Iterator<Item = Component<'_>> {
     let (mut grandparent, mut parent) = (0..0, 0..0);
     let mut next = 0;
@@ -231,6 +240,19 @@ mod tests {
             .into_iter()
             .rev()
             .collect()
+    }
+
+    #[test]
+    fn the_pod_above_a_container_of_podman() {
+        for path in [
+            format!("/libpod_parent/{B}/libpod-{A}"),
+            format!("/machine.slice/machine-libpod_pod_{B}.slice/libpod-{A}.scope/container"),
+        ] {
+            assert_eq!(podman_pod(&path), Some(B), "{path}");
+        }
+        for path in [format!("/libpod_parent/libpod-{A}"), format!("/docker/{B}"), format!("/{A}")] {
+            assert_eq!(podman_pod(&path), None, "{path}");
+        }
     }
 
     #[test]

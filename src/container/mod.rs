@@ -36,7 +36,7 @@ mod word;
 pub(crate) mod world;
 
 pub(crate) use by_namespace::is_in_container_of_host;
-pub(crate) use cgroup_path::{group_claims, pod_uid};
+pub(crate) use cgroup_path::{group_claims, pod_uid, podman_pod};
 pub(crate) use claim::Claim;
 pub use files::Files;
 pub use group::group_of;

@@ -174,6 +174,7 @@ fn pods_outlive_their_groups_in_the_names_of_their_logs() {
     for group in [&*group, &format!("pod{uid}"), &format!("kubepods-pod{}.slice", uid.replace('-', "_"))] {
         assert_eq!(answers(&layout, group), [of("k8s:shop/web-1", "member", "state")], "{group}");
     }
+    assert_eq!(answers(&layout, uid), [of("k8s:shop/web-1", "member", "state")]);
     // A user can give a group the name of any pod.
     let of_user = format!("/user.slice/user-1000.slice/user@1000.service/kubepods/pod{uid}");
     assert_eq!(answers(&layout, &of_user), [of("k8s:shop/web-1", "member", "claim")]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::network::{container, inside, ip, name, networks};
 use crate::common::process::{Holder, limited, namespaces};
-use crate::common::{Scratch, applet, binary, program, stderr, stdout};
+use crate::common::{Scratch, applet, binary, program, project, stderr, stdout};
 
 fn things(word: &str) -> Vec<Value> {
     let output = limited(applet("ctr-whose").args(["-J", word]));
@@ -118,5 +118,22 @@ fn what_only_root_sees_is_unknown_to_root_of_another_user_namespace() {
         assert_eq!(output.status.code(), Some(1));
         let output = limited(applet("ctr-whose").arg(word));
         assert!(!stdout(&output).contains("unknown"), "{}", stdout(&output));
+    }
+}
+
+/// Logs, `podman pod ps` and control groups name a pod by its id.
+#[test]
+fn a_pod_of_podman_by_its_id() {
+    let id = "b3d73042a90430262744615ab698129c2b810daef5cc6c48f39070fd6af92829";
+    for word in [id, &id[..12], &format!("id:{id}")] {
+        let root = project("tests/fixtures/systemd-v2/root");
+        let output = limited(applet("ctr-whose").arg("--root").arg(root).args(["-J", word]));
+        let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        let answers = json["things"][0]["answers"].as_array().expect("a list");
+        assert_eq!(answers.len(), 1, "{word}: {answers:?}");
+        assert_eq!(
+            (&answers[0]["container"], &answers[0]["role"]),
+            (&json!("podman:rt-pod-web"), &json!("member"))
+        );
     }
 }

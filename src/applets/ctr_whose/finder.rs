@@ -15,7 +15,7 @@ use crate::container::details::Details;
 use crate::container::spaces::Spaces;
 use crate::container::stopped::Stores;
 use crate::container::world::{Seen, World};
-use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, short};
+use crate::container::{Container, Files, IdentifiedBy, Runtime, pod_uid, podman_pod, short};
 use crate::exit;
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
@@ -325,15 +325,23 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// The containers of a pod by its UID, as the groups of kubelet have it.
+    /// The containers of a pod by its UID, as the groups of kubelet have it, or by the beginning of its id of Podman.
     pub(super) fn in_pod(&self, uid: &str) -> Vec<Owner> {
+        const SHORTEST: usize = 12;
         let mut found: Vec<Owner> = Vec::new();
         for (number, known) in self.world.containers.iter().enumerate() {
             if known.container.pod.is_none() || known.container.is_pause() {
                 continue;
             }
+            if known.container.pod_uid.as_deref() == Some(uid) {
+                found.push(Owner::Running(number));
+                continue;
+            }
             let cgroup = self.world.proc.process(Pid::from_raw(known.chief())).cgroup().unwrap_or_default();
-            if pod_uid(&String::from_utf8_lossy(&cgroup).replace('\n', "/")).as_deref() == Some(uid) {
+            let paths = String::from_utf8_lossy(&cgroup).replace('\n', "/");
+            let is_of_podman =
+                uid.len() >= SHORTEST && podman_pod(&paths).is_some_and(|id| id.starts_with(uid));
+            if is_of_podman || pod_uid(&paths).as_deref() == Some(uid) {
                 found.push(Owner::Running(number));
             }
         }

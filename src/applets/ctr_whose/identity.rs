@@ -149,6 +149,15 @@ pub(super) fn id(finder: &Finder<'_>, word: &str) -> Entry {
     if entry.answers.is_empty() && is_id(text) {
         entry.answers = with_layer_called(finder, text);
     }
+    if entry.answers.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+        for owner in finder.in_pod(text) {
+            let by = match owner {
+                Owner::Running(number) if finder.is_unverified(number) => By::Claim,
+                _ => By::State,
+            };
+            entry.answers.push(Answer::new(owner, Role::Member, by, "in this pod"));
+        }
+    }
     entry
 }
 

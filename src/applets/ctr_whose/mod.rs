@@ -39,7 +39,8 @@
 //! - `cpid:PID`: all processes with this PID in their container.
 //! - `host:NAME`: a host name. State files come first; what a container calls itself is a claim.
 //! - `id:ID`: the beginning of an id, at least four digits, or a name; of containers that run and of those that do not. A
-//!   beginning of decimal digits alone needs the prefix. An id of a layer, as its directory is called, is one too.
+//!   beginning of decimal digits alone needs the prefix. An id of a layer, as its directory is called, is one too, and so is the
+//!   UID of a pod, or the id (at least twelve digits) that Podman gave it.
 //!
 //! A line of the kernel's log about lack of memory is a thing too, with or without a time before it:
 //!

@@ -7,8 +7,8 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::Finder;
 use super::thing::Kind;
-use crate::proc::{MOST_THREADS, Scan};
 use crate::proc::ns::{Kind as Namespace, parse_link};
+use crate::proc::{MOST_THREADS, Scan};
 
 /// A further thread that took a namespace of its own with unshare(2), or entered another one.
 struct Thread {

@@ -46,9 +46,11 @@ impl Focus<'_> {
         self.look_up_groups();
         // Users can write any id into their state files.
         let (outside, known) = (self.outside()?, Stores::new(&self.files.without_users()).ids());
-        let wanted = Finder::new(word);
+        // systemd's groups have the UID of a pod with `_`.
+        let of_systemd = word.replace('-', "_");
+        let wanted = [Finder::new(word), Finder::new(&of_systemd)];
         let said = self.said(|path| Said {
-            has_word: wanted.find(path).is_some(),
+            has_word: wanted.iter().any(|wanted| wanted.find(path).is_some()),
             claim: Claim::of_path(path, |id| known.contains(id)),
         })?;
         let (mut found, mut outermost) = (Vec::new(), HashSet::default());
