@@ -436,3 +436,36 @@ fn what_an_ordinary_user_may_not_see_is_no_answer() {
     assert_eq!(stderr(&output).matches("only root of the host sees").count(), 1, "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
 }
+
+/// slirp4netns leaves the host's root directory for one that is nearly empty. A user can run other code in it, in a root
+/// directory of that user's choice.
+#[test]
+fn a_program_of_the_host_leaves_its_root_for_a_bare_one() {
+    const TEST: &str = "a_program_of_the_host_leaves_its_root_for_a_bare_one";
+    const SCRIPT: &str = "
+        mount -t tmpfs tmpfs /usr/local/bin
+        cp /usr/bin/perl /usr/local/bin/slirp4netns
+        mkdir $1/root
+        mkfifo $1/ready
+        mount -t tmpfs tmpfs $1/root
+        mkdir $1/root/etc $1/root/run $2
+        /usr/local/bin/slirp4netns -e '$| = 1; chroot shift or exit 1; print qq(y\\n); sleep 1000' $1/root >$1/ready &
+        trap \"kill $!\" EXIT
+        read -r line <$1/ready
+        \"$0\" ctr-whose $! || :";
+    if !networks(TEST) {
+        return;
+    }
+    if !std::path::Path::new("/usr/bin/perl").exists() {
+        return skip(TEST, "needs perl");
+    }
+    for (others, begin) in [("", "no container: slirp4netns"), ("$1/root/usr", "anon:")] {
+        let scratch = Scratch::new("whose-bare");
+        let script = SCRIPT.replace("$2", others);
+        let mut command = program("unshare");
+        command.args(["-m", "sh", "-ec", &script]).arg(crate::common::binary()).arg(&scratch.0);
+        let text = stdout(&limited(&mut command));
+        let answer = text.split_once("  ").map(|(_, answer)| answer);
+        assert!(answer.is_some_and(|answer| answer.starts_with(begin)), "{others}: {text}");
+    }
+}
