@@ -39,14 +39,19 @@ impl Listing {
     /// The number of the root of each hierarchy.
     pub(crate) const ROOT: u64 = 1;
 
-    /// None if not all groups of all hierarchies can be listed, or if there are more than `most`.
-    pub(crate) fn read(proc: &ProcRoot, most: usize) -> Option<Listing> {
+    /// What a group costs if its processes can be asked for its number, and if they are read from the group.
+    const WITH_NUMBER: usize = 1;
+    const WITHOUT_NUMBER: usize = 3;
+
+    /// None if not all groups of all hierarchies can be listed, or if that costs more than to read the groups of so many
+    /// processes.
+    pub(crate) fn read(proc: &ProcRoot, processes: usize) -> Option<Listing> {
         let is_initial = proc.process(Pid::this()).ns(Kind::Cgroup) == Kind::Cgroup.first_inode();
         if proc.path() != Path::new("/proc") || !is_initial {
             return None;
         }
         let (own, mounted) = (proc.read_own("cgroup").ok()?, Hierarchies::read(proc).ok()?);
-        let mut devices = Vec::new();
+        let (mut devices, mut room) = (Vec::new(), processes.saturating_mul(Self::WITHOUT_NUMBER));
         let mut listing = Listing { roots: Vec::new(), groups: Vec::new() };
         for line in parse(&own) {
             let (hierarchy, _) = mounted.place(Membership { path: b"/", ..line })?;
@@ -57,14 +62,16 @@ impl Listing {
             }
             devices.push(device);
             listing.roots.push(root);
-            listing.add_below(most, hierarchy.controllers.is_empty())?;
+            listing.add_below(&mut room, hierarchy.controllers.is_empty())?;
         }
         (!listing.roots.is_empty()).then_some(listing)
     }
 
-    /// The groups of the last hierarchy.
-    fn add_below(&mut self, most: usize, is_unified: bool) -> Option<()> {
+    /// The groups of the last hierarchy. None if there is no room for them.
+    fn add_below(&mut self, room: &mut usize, is_unified: bool) -> Option<()> {
         let hierarchy = self.roots.len() - 1;
+        let cost = if is_unified { Self::WITH_NUMBER } else { Self::WITHOUT_NUMBER };
+        let mut has_room = true;
         let mut next = vec![b"/".to_vec()];
         while let Some(above) = next.pop() {
             let opened = match self.open(hierarchy, &above, OFlag::O_DIRECTORY) {
@@ -74,6 +81,9 @@ impl Listing {
             };
             let listed = directory::each(&opened, |entry| {
                 if entry.is_directory {
+                    let left = room.checked_sub(cost);
+                    has_room = left.is_some();
+                    *room = left.unwrap_or(0);
                     let parent = if above == b"/" { &[][..] } else { &above };
                     let path = [parent, b"/", entry.name.as_bytes()].concat();
                     let stat = fstatat(&opened, entry.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
@@ -84,9 +94,9 @@ impl Listing {
                     let number = stat.ok().filter(|_| is_unified).map(|stat| stat.st_ino);
                     self.groups.push(Listed { hierarchy, path, number });
                 }
-                if self.groups.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
-            if self.groups.len() > most || listed.is_err_and(|errno| !is_gone(errno)) {
+            if !has_room || listed.is_err_and(|errno| !is_gone(errno)) {
                 return None;
             }
         }

@@ -34,6 +34,7 @@ use crate::isolation::identity::{Walk, Way};
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Netlink, Protocol, UnixSocket};
+use crate::proc::id_hash::ById;
 use crate::proc::ns::{Kind as Namespace, parse_link};
 use crate::proc::{ProcRoot, Scan, sockets_of};
 
@@ -50,6 +51,8 @@ pub(super) struct Focus<'a> {
     spaces: Option<BTreeMap<u64, Vec<Pid>>>,
     /// All control groups. None if they cannot be listed: then each process is read.
     groups: OnceCell<Option<Listing>>,
+    /// The control groups of processes that were read, if they could not be listed.
+    texts: ById<i32, Option<Rc<[u8]>>>,
     /// What the namespaces of all processes say about the word that is looked up.
     names: Option<Names>,
     /// Can processes be missing because not everything was looked at?
@@ -91,6 +94,7 @@ pub(super) fn processes<'r>(
         pids,
         spaces: None,
         groups: OnceCell::new(),
+        texts: ById::default(),
         names: None,
         is_incomplete: false,
         is_proven: false,

@@ -1,6 +1,8 @@
 //! Which processes can be in a container that has a name or an id in no state file that is listed. If there is none, nobody has
 //! the name, and not all processes and containers need be looked up.
 
+use std::rc::Rc;
+
 use memchr::memmem::Finder;
 use nix::sys::stat::fstat;
 use nix::unistd::Pid;
@@ -134,17 +136,15 @@ impl Focus<'_> {
         pids: &[Pid],
         of_path: impl Fn(&[u8]) -> Option<Said>,
     ) -> bool {
-        let mut by_text = HashMap::<Vec<u8>, Said>::default();
+        let mut by_text = HashMap::<Rc<[u8]>, Said>::default();
         for pid in pids {
-            let Ok(text) = self.scan.cgroup(*pid) else { continue };
-            let said = by_text.get(text).copied().or_else(|| {
-                let each: Option<Vec<Said>> = parse(text).map(|line| of_path(line.path)).collect();
-                Some(each?.into_iter().max().unwrap_or_default()).filter(|_| !View::is_relative(text))
+            let Some(text) = self.groups_of(*pid) else { continue };
+            let said = by_text.get(&text).copied().or_else(|| {
+                let each: Option<Vec<Said>> = parse(&text).map(|line| of_path(line.path)).collect();
+                Some(each?.into_iter().max().unwrap_or_default()).filter(|_| !View::is_relative(&text))
             });
             let Some(said) = said else { return false };
-            if !by_text.contains_key(text) {
-                by_text.insert(text.to_vec(), said);
-            }
+            by_text.insert(text, said);
             found.insert(pid.as_raw(), said);
         }
         true
