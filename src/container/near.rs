@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::Container;
-use super::matching::split_runtime;
+use super::matching::{SHORTEST_ID, split_runtime};
 use crate::order;
 use crate::text::{self, matches_glob};
 
@@ -13,6 +13,9 @@ pub(crate) fn did_you_mean<'c>(
     all: impl Iterator<Item = &'c Container> + Clone,
     word: &str,
 ) -> Option<String> {
+    if let Some(services) = services(all.clone(), word) {
+        return Some(services);
+    }
     let wanted = word.split_once(':').map_or(word, |(_, name)| name);
     let is_host =
         |container: &&'c Container| !wanted.is_empty() && container.hostname.as_deref() == Some(wanted);
@@ -31,6 +34,12 @@ pub(crate) fn did_you_mean<'c>(
         (Some(near), ..) => Some(format!("did you mean {}?", shown(near))),
         (None, None, None) => match &begun(all.clone(), word)[..] {
             [] => nearest(all, word).map(|near| format!("did you mean {}?", shown(near))),
+            [one] if !names(one).any(|name| name.starts_with(wanted)) && wanted.len() < SHORTEST_ID => {
+                Some(format!(
+                    "the beginning of an id has {SHORTEST_ID} digits or more; did you mean {}?",
+                    shown(one)
+                ))
+            }
             [one] => Some(format!("did you mean {}?", shown(one))),
             several => {
                 let labels = several.iter().map(|container| container.label());
@@ -38,6 +47,19 @@ pub(crate) fn did_you_mean<'c>(
             }
         },
     }
+}
+
+/// The services of the project in `compose:PROJECT`.
+fn services<'c>(all: impl Iterator<Item = &'c Container>, word: &str) -> Option<String> {
+    let project = word.strip_prefix("compose:")?.split('/').next()?;
+    let mut labels: Vec<String> = all
+        .filter_map(Container::compose_service)
+        .filter(|service| service.split('/').next() == Some(project))
+        .map(|service| format!("compose:{service}"))
+        .collect();
+    order::sort(&mut labels);
+    labels.dedup();
+    (!labels.is_empty()).then(|| format!("its services are {}", list(labels.into_iter())))
 }
 
 /// The containers with a name that begins with the word; without such a name, those with such an id.
@@ -139,11 +161,29 @@ mod tests {
             ("docker:sh", "docker:shop-web"),
             ("podman:shop-", "podman:shop-db"),
             ("mai", "docker:mail"),
-            ("be", "docker:mail"),
+            ("beef", "docker:mail"),
         ] {
             assert_eq!(hint(word), Some(format!("did you mean {one}?")), "{word}");
         }
+        let short = "the beginning of an id has 4 digits or more; did you mean docker:mail?";
+        assert_eq!(hint("be").as_deref(), Some(short));
         assert_eq!(hint("docker:"), None);
+    }
+
+    #[test]
+    fn the_project_of_compose_names_its_services() {
+        let of = |service: &str| {
+            let label = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
+            let labels = vec![label("project", "shop"), label("service", service)];
+            Container { labels, ..made(Runtime::Docker, "cafe00", service) }
+        };
+        let all = [of("web"), of("db"), of("web")];
+        let hint = |word: &str| did_you_mean(all.iter(), word);
+        let services = "its services are compose:shop/db compose:shop/web";
+        for word in ["compose:shop", "compose:shop/", "compose:shop/wbe"] {
+            assert_eq!(hint(word).as_deref(), Some(services), "{word}");
+        }
+        assert_eq!(hint("compose:sho"), None);
     }
 
     #[test]

@@ -321,7 +321,7 @@ impl LazyTable<'_> {
                 }
                 ref cell => cell.measured(),
             };
-            let (shown, wide) = self.shrunk((at, width), shown, wide);
+            let (shown, wide) = self.shrunk((at, width.saturating_sub(used)), shown, wide);
             let (shown, wide) = fitting(&shown, wide, left - used);
             let used = used + wide;
             let blanks = width.saturating_sub(used).min(left - used);

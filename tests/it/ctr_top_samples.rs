@@ -373,6 +373,23 @@ fn files_that_no_column_shows_are_not_read() {
     assert_eq!(opened(&["-o", "container,psi_io", "-s", "net"]), [true, true]);
 }
 
+#[test]
+fn the_hosts_own_processes_have_disks_too() {
+    let host = v2("top-host-disks");
+    host.process(30, 1, "/", b"own\0");
+    host.process(31, 1, "/", b"hidden\0");
+    host.file("proc/30/stat", "30 (own) S 1 1 1 0 -1 0 0 0 0 0 100 50 0 0 20 0 3 0 500 4096 10 0\n");
+    assert_eq!(
+        document(&mut ctr_top(&host))["host"]["io"]["read_bytes"],
+        Value::Null,
+        "no process has the file"
+    );
+    host.file("proc/30/io", "rchar: 9\nread_bytes: 4096\nwrite_bytes: 8192\n");
+    let io = document(&mut ctr_top(&host))["host"]["io"].clone();
+    assert_eq!((&io["read_bytes"], &io["write_bytes"]), (&Value::from(4096), &Value::from(8192)), "{io}");
+    assert_eq!(io["source"], "processes");
+}
+
 /// A link in the files of another host names a file of this one.
 #[test]
 fn links_in_the_groups_of_another_host_are_not_followed() {

@@ -340,11 +340,11 @@ fn a_tree_of_pods_and_a_resize() {
     terminal.types("f");
     terminal.until("sorted by name  tree");
     terminal.until("k8s:shop-ns/shop ");
-    terminal.until("|- k8s:shop-ns/shop/POD");
-    terminal.until("`- k8s:shop-ns/shop/web");
+    terminal.until("|- POD ");
+    terminal.until("`- web ");
     // A row that fits stays with those above it.
     terminal.types("/sidecar\n");
-    let found = terminal.until("k8s:shop-ns/shop/sidecar");
+    let found = terminal.until("- sidecar ");
     assert!(found.contains("k8s:shop-ns/shop "), "{found:?}");
     terminal.types("\x1b");
     terminal.until("docker:rt-web");

@@ -74,7 +74,7 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
     (fraction("THROT", "periods of the quota in which it was used up, in percent"), |row| {
         Cell::Percent(row.throttled.percent)
     }),
-    (number("MEMORY", "memory in use, without cache that can be reclaimed"), |row| {
+    (number("MEMORY", "memory in use, without cache that is not used (inactive)"), |row| {
         Cell::Bytes(row.memory.working_set)
     }),
     (number("USAGE", "memory in use, with all cache"), |row| Cell::Bytes(row.memory.usage)),
@@ -154,6 +154,7 @@ fn by_default(order: Order) -> Vec<Picked> {
     let shown = |name| match (order.key, name) {
         (Key::Net, "READ/s") => "RX/s",
         (Key::Net, "WRITE/s") => "TX/s",
+        (Key::Oom, "PSI") => "OOM_KILLS",
         _ => name,
     };
     DEFAULT.into_iter().map(shown).filter_map(named).collect()
@@ -266,18 +267,22 @@ pub(super) enum Key {
     Net,
     Pids,
     Throttled,
+    Percent,
+    Oom,
     Name,
 }
 
 impl Key {
     /// With the words of `-s`.
-    pub(super) const ALL: [(Key, &'static str); 7] = [
+    pub(super) const ALL: [(Key, &'static str); 9] = [
         (Key::Cpu, "cpu"),
         (Key::Memory, "mem"),
         (Key::Io, "io"),
         (Key::Net, "net"),
         (Key::Pids, "pids"),
         (Key::Throttled, "throttled"),
+        (Key::Percent, "mem%"),
+        (Key::Oom, "oom"),
         (Key::Name, "name"),
     ];
 
@@ -302,6 +307,8 @@ impl Key {
             Key::Net => &["RX/s", "TX/s"],
             Key::Pids => &["PIDS"],
             Key::Throttled => &["THROT"],
+            Key::Percent => &["MEM%"],
+            Key::Oom => &["OOM_KILLS"],
             Key::Name => &["CONTAINER"],
         }
     }
@@ -318,6 +325,8 @@ impl Key {
             Key::Net => row.net.as_ref().and_then(|net| sum(net.rx_rate, net.tx_rate)),
             Key::Pids => row.pids.current.map(|count| count as f64),
             Key::Throttled => row.throttled.percent,
+            Key::Percent => row.memory.percent,
+            Key::Oom => row.memory.oom_kills.map(|count| count as f64),
             Key::Name => None,
         }
     }

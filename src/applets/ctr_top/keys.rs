@@ -32,13 +32,15 @@ pub(super) enum Move {
     Last,
 }
 
-pub(super) static KEYS: [Binding; 19] = [
+pub(super) static KEYS: [Binding; 21] = [
     bind("c", &[b"c"], Action::Sort(Key::Cpu), "sort by CPU use"),
     bind("m", &[b"m"], Action::Sort(Key::Memory), "sort by memory"),
     bind("i", &[b"i"], Action::Sort(Key::Io), "sort by what is read from disks and written there"),
     bind("n", &[b"n"], Action::Sort(Key::Net), "sort by what is received and sent"),
     bind("p", &[b"p"], Action::Sort(Key::Pids), "sort by the number of processes and threads"),
     bind("t", &[b"t"], Action::Sort(Key::Throttled), "sort by throttling"),
+    bind("%", &[b"%"], Action::Sort(Key::Percent), "sort by memory in percent of its limit"),
+    bind("o", &[b"o"], Action::Sort(Key::Oom), "sort by kills for lack of memory, and show them"),
     bind("a", &[b"a"], Action::Sort(Key::Name), "sort by name"),
     bind("r", &[b"r"], Action::Reverse, "reverse the order"),
     bind("/", &[b"/"], Action::Filter, "show names with a text: Enter ends it, Escape removes it"),

@@ -389,10 +389,11 @@ impl<'a> Look<'a> {
         let (at, ()) = timed(|| {
             for (pid, owner) in owners {
                 let of_container = matches!(owner, Owner::Container(number) if is_summed(number));
-                if of_container || matches!(owner, Owner::Host(_)) {
+                let of_host = matches!(owner, Owner::Host(_));
+                if of_container || of_host {
                     report.usage.extend(self.reader.usage(pid));
                 }
-                if of_container && !known.no_disk.contains(&pid) {
+                if (of_container || of_host) && !known.no_disk.contains(&pid) {
                     disks.push(pid);
                 }
             }

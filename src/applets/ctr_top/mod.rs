@@ -4,10 +4,11 @@
 //! On a terminal the table fills the screen and is refreshed every second. With `-b`, or if standard output is no
 //! terminal or a dumb one, it prints one table after the other. With `-n` the last table stays on the terminal.
 //!
-//! A TARGET is a container, as for ctr-ps(1): NAME, `RUNTIME:NAME`, the beginning of an id, `NAMESPACE/POD`,
+//! A TARGET is a container, as for ctr-ps(1): NAME, `RUNTIME:NAME`, the beginning of an id (4 digits or more), `NAMESPACE/POD`,
 //! `compose:PROJECT/SERVICE`, or the PID of any process in the container. It is shown with the containers nested in it.
 //! Without a TARGET all containers are shown, and the row `host` for the processes that are in no container.
-//! `-a` adds a row for each unit of systemd, or other control group, of such processes. These rows are no TARGETs.
+//! `-a` adds a row for each unit of systemd, or other control group, of such processes: of the unified hierarchy, else of that of
+//! systemd or of a controller. These rows, and `host`, are no TARGETs.
 //!
 //! What an ordinary user may not see is in no row of its own: processes in containers of others count as those of `host`, and
 //! containers of others that show have an id in place of a name. A line on standard error says so on a terminal; a script reads
@@ -27,13 +28,14 @@
 //!   above it, or its CPUs if these are fewer.
 //! - THROT: the part of the quota's periods in which the quota was used up: that of the control group, or of one above it, whose
 //!   quota others may have used up (CPUS_BY names the lowest quota).
-//! - MEMORY: the memory in use, without the cache that the kernel can reclaim at once. USAGE is with all cache.
+//! - MEMORY: the memory in use, without the page cache that is inactive, as docker stats and kubectl top count it. USAGE is with
+//!   all cache. Sizes are rounded up.
 //! - LIMIT: the lowest memory limit of the group and those above it.
 //! - MEM%: MEMORY in percent of LIMIT, or of the host's memory if there is no limit.
 //! - PIDS: processes and threads.
 //! - READ/s, WRITE/s: bytes read from disks and written there. What the page cache answers does not count.
 //! - PSI: the parts of the last ten seconds in which a process waited for a CPU, for memory and for a disk, in percent, as the
-//!   kernel computes them every two seconds. The first wait after a rest can be shown two seconds later. v1 does not have them.
+//!   kernel computes them every two seconds. The first wait after a rest can be shown two seconds later. v1 does not have them; on a hybrid host the group of v2 has.
 //!
 //! Rates are by the time that passed between two reads of a value, not by the nominal delay. `-` is a value that is
 //! not known, or that there is not: of LIMIT and PIDS_LIMIT no limit, of THROT no quota. JSON has null for both. A
@@ -61,20 +63,22 @@
 //! that it is paused.
 //!
 //! A `?` after a name means that the container is unverified: only the name of a control group says so, which may be anybody's
-//! choice, and the name is the beginning of an id (see ctrbox-containers(7)).
+//! choice, and the name is the beginning of an id (see ctrbox-containers(7)). `anon:` is a container of which no runtime is known,
+//! with the number of its namespace.
 //!
 //! The line above the table has the time, the CPU use of the host (of 200 % with two CPUs) and its memory in use, the number of
 //! containers (also of those that a filter hides), the order, and the filter. If a terminal is too narrow, parts of that
 //! line and whole columns are left out, PSI and OF-LIM first, and long names are cut (`+`); numbers are not. This holds for the screen and for tables that are printed on a
 //! terminal, also with `-o`; `-w` prints these whole, and off a terminal nothing is left out. If rows are sorted
-//! by `net`, RX/s and TX/s are in place of READ/s and WRITE/s, unless `-o` chooses the columns.
+//! by `net`, RX/s and TX/s are in place of READ/s and WRITE/s, and by `oom`, OOM_KILLS is in place of PSI, unless `-o` chooses the
+//! columns. `-r` prints neither that line nor the time. In a tree, a name does not repeat that of the row above it.
 //!
 //! `--per pod` shows a pod in place of its containers: sums, the limits of the pod's control group (Kubernetes only), and the
 //! most throttled and most waiting of its containers. A TARGET then stands for its whole pod, with the pause process.
 //!
 //! # Habits of other tools
 //!
-//! - docker stats: `--no-stream` is `-b -n 1`; `-J` is in place of `--format json`. MEM% is of the limit in force, also of one above the
+//! - docker stats: `--no-stream` is `-b -n 1`; `--format json` is `-J`. MEM% is of the limit in force, also of one above the
 //!   container.
 //! - systemd-cgtop: `--order=KEY` is `-s KEY`. The first table has rates, too.
 //! - kubectl top: `--sort-by=KEY` is `-s KEY`; `--per pod` is `kubectl top pods`, and a TARGET `NAMESPACE/POD` one pod.
@@ -129,7 +133,9 @@
 //! `--prometheus` prints one sample in the text format 0.0.4, with the names that cAdvisor has, for the textfile collector of
 //! node_exporter. The labels are `runtime`, `name`, `id`, `pod`, `namespace` and `image`; `owner` is the uid of the user who runs a
 //! rootless container, and `outer` the container around it. `container_cpu_usage_seconds_total` has `cpu="total"`, the bytes of
-//! networks have `interface`, and those of disks `device`, such as `/dev/sda`; sums over processes have no `device`. The host's own processes have the runtime `host`.
+//! networks have `interface`, and those of disks `device`, such as `/dev/sda`. The host's own processes have the runtime `host`.
+//! Counters with `source="processes"` are sums over processes, without a `device`: they go down when a process ends, and rate()
+//! takes that for a new start and shows a peak. `{source!="processes"}` in a query leaves them out.
 //! `container_paused` and `container_own_cgroup` are those of ctr-top alone. `container_scrape_error` is 1 if the rights of the caller
 //! hide containers of others.
 //!

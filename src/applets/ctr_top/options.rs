@@ -105,10 +105,11 @@ pub(super) static GRAMMAR: Grammar<Request> = Grammar {
         // As docker stats, systemd-cgtop and kubectl top have them.
         Opt::new(None, "no-stream", "", Effect::Flag(one_table)).hidden(),
         Opt::new(None, "no-trunc", "", Effect::Flag(wide)).hidden(),
+        Opt::new(None, "format", "", Effect::Required(format)).hidden(),
         Opt::new(None, "order", "", Effect::Required(sort)).hidden(),
         Opt::new(None, "sort-by", "", Effect::Required(sort)).hidden(),
         Opt::new(None, "noheadings", "print no headings", Effect::Flag(|r| set(&mut r.no_headings))),
-        Opt::new(Some('w'), "wide", "never cut lines of a table", Effect::Flag(wide)),
+        Opt::new(Some('w'), "wide", "never cut lines of a printed table", Effect::Flag(wide)),
         Opt::color(colour),
         Opt::root(root),
         Opt::help(),
@@ -143,6 +144,16 @@ fn form(request: &mut Request, form: Form) -> Result<(), Exit> {
     }
     request.form = form;
     Ok(())
+}
+
+/// Of `docker stats` only `json` has a meaning here.
+fn format(request: &mut Request, word: &OsStr) -> Result<(), Exit> {
+    match word.to_str() {
+        Some("json") => form(request, Form::Json),
+        _ => {
+            Err(anyhow!("unknown format '{}': -J prints JSON, -o chooses columns", text::shown(word)).into())
+        }
+    }
 }
 
 fn wide(request: &mut Request) -> Result<(), Exit> {

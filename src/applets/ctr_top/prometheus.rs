@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::sample::{Counted, One, Sample};
+use super::sample::{Counted, Disk, One, Sample};
 use crate::output::Out;
 
 struct Metric {
@@ -15,6 +15,8 @@ struct Metric {
     value: fn(&One) -> Option<f64>,
     /// Where each interface or disk has a series of its own.
     each: Option<Each>,
+    /// Is it a sum over processes? It goes down when one of them ends.
+    is_sum: fn(&One) -> bool,
 }
 
 /// The name of an interface or a disk, and two counters of bytes.
@@ -31,11 +33,12 @@ struct Each {
 pub(super) type Disks = BTreeMap<String, String>;
 
 const fn counter(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "counter", more: "", value, each: None }
+    Metric { name, help, kind: "counter", more: "", value, each: None, is_sum: |_| false }
 }
 
 const fn of_each_disk(metric: Metric, value: fn(&Part) -> u64) -> Metric {
-    Metric { each: Some(Each { label: "device", values: disks, value }), ..metric }
+    let each = Some(Each { label: "device", values: disks, value });
+    Metric { each, is_sum: |one| matches!(one.disk, Some(Disk::Processes(..))), ..metric }
 }
 
 const fn of_each_interface(metric: Metric, value: fn(&Part) -> u64) -> Metric {
@@ -43,8 +46,11 @@ const fn of_each_interface(metric: Metric, value: fn(&Part) -> u64) -> Metric {
 }
 
 const fn gauge(name: &'static str, help: &'static str, value: fn(&One) -> Option<f64>) -> Metric {
-    Metric { name, help, kind: "gauge", more: "", value, each: None }
+    Metric { name, help, kind: "gauge", more: "", value, each: None, is_sum: |_| false }
 }
+
+/// rate() takes it for a new start when a sum goes down, so that queries must be able to leave it out.
+const SUM: &str = ",source=\"processes\"";
 
 /// The period of the quota that is printed, in microseconds: only the share is known.
 const PERIOD: f64 = 100_000.0;
@@ -57,6 +63,7 @@ const fn float(number: u64) -> f64 {
 static METRICS: [Metric; 24] = [
     Metric {
         more: ",cpu=\"total\"",
+        is_sum: |one| matches!(one.cpu, Some(Counted::Processes(..))),
         ..counter("container_cpu_usage_seconds_total", "CPU time used.", |one| {
             one.cpu.as_ref().map(Counted::seconds)
         })
@@ -199,7 +206,8 @@ impl Metric {
             };
             return all.iter().map(series).collect();
         }
-        (self.value)(one).map(|value| (self.more.to_owned(), value)).into_iter().collect()
+        let sum = if (self.is_sum)(one) { SUM } else { "" };
+        (self.value)(one).map(|value| (format!("{}{sum}", self.more), value)).into_iter().collect()
     }
 }
 
@@ -232,7 +240,7 @@ fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::applets::ctr_top::networks::Net;
-    use crate::applets::ctr_top::sample::Disk;
+    use crate::applets::ctr_top::processes::Used;
     use crate::applets::ctr_top::scan::Found;
 
     fn printed(containers: Vec<One>) -> String {
@@ -264,7 +272,9 @@ mod tests {
         let net = Some(Net { at: 0.0, received: 4, sent: 6, each });
         let disks = vec![("8:0".to_owned(), 5, 6), ("9:9".to_owned(), 7, 8)];
         let one = One { found: found.into(), net, disk: Some(Disk::Group(12, 14)), disks, ..One::default() };
-        let summed = One { disks: Vec::new(), net: None, ..one.clone() };
+        let of_process = Used { pid: 1, start: 1, first: 12, second: 14 };
+        let disk = Some(Disk::Processes(0.0, vec![of_process]));
+        let summed = One { disks: Vec::new(), net: None, disk, ..one.clone() };
         let lines = |one| {
             let text = printed(vec![one]);
             let lines = text
@@ -285,7 +295,10 @@ mod tests {
         assert_eq!(lines(one), expected);
         assert_eq!(
             lines(summed),
-            ["container_fs_reads_bytes_total{} 12", "container_fs_writes_bytes_total{} 14"]
+            [
+                r#"container_fs_reads_bytes_total{,source="processes"} 12"#,
+                r#"container_fs_writes_bytes_total{,source="processes"} 14"#
+            ]
         );
     }
 

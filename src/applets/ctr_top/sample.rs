@@ -257,12 +257,17 @@ fn host(procs: u64, of: Of) -> One {
         at: of.times.cpu,
         memory: of_processes(&of),
         pids: Some(of.threads),
+        disk: of.disks(),
         cpu: of.counted(),
         ..One::default()
     }
 }
 
 impl Of {
+    fn disks(&self) -> Option<Disk> {
+        self.disk.clone().map(|disk| Disk::Processes(self.times.disk, disk))
+    }
+
     fn counted(&self) -> Option<Counted> {
         self.cpu.clone().map(|cpu| Counted::Processes(self.times.cpu, cpu))
     }
@@ -340,7 +345,7 @@ impl Groups {
         let place = self.of_disks();
         let counted = place.and_then(Place::disk_bytes);
         let counted = counted.map(|(read, written)| Disk::Group(read, written));
-        let summed = of.disk.clone().map(|disk| Disk::Processes(of.times.disk, disk));
+        let summed = of.disks();
         // v1 attributes no write-back, and newer kernels count only where there is a limit; processes that have ended are
         // missing in a sum. What counted more has missed less.
         let all = |disk: &Disk| disk.bytes().0.saturating_add(disk.bytes().1);

@@ -428,6 +428,9 @@ impl<'a> Scanning<'a> {
 
     fn meant(&self, word: &OsStr, notes: &mut Vec<String>) -> Result<Vec<usize>> {
         let shown = crate::text::shown(word);
+        if word.is_empty() {
+            bail!("a TARGET is empty: without one all containers are shown");
+        }
         let word = match Target::parse(word).with_context(|| format!("invalid target '{shown}'"))? {
             Target::Container(word) => word,
             Target::Pid { pid, .. } => {
@@ -447,7 +450,10 @@ impl<'a> Scanning<'a> {
             Some(group) => group,
             None => {
                 let ended = || Records::new(self.files).not_running(&all, &word);
-                let near = || Some(anyhow!("no container '{shown}'; {}", near::instead(&all, &word)?));
+                let near = || match &word[..] {
+                    "host" => Some(anyhow!("no container 'host': that row is shown without a TARGET")),
+                    word => Some(anyhow!("no container '{shown}'; {}", near::instead(&all, word)?)),
+                };
                 vec![matching::one(&found, &word).map_err(|error| match found.is_empty() {
                     true => ended().or_else(near).unwrap_or(error),
                     false => error,

@@ -57,9 +57,17 @@ impl Services {
 
 /// The unit of a process, or its other group, and its group in each hierarchy. None for a process in the root.
 fn groups(proc: &ProcRoot, pid: i32) -> Option<(String, Vec<Line>)> {
-    let mut groups = lines(&proc.process(Pid::from_raw(pid)).cgroup().ok()?, None);
-    let named = groups.iter().find(|line| line.controllers.is_empty() && line.path != "/");
-    let named = named.or_else(|| groups.iter().find(|line| line.controllers == "name=systemd"))?;
+    named(lines(&proc.process(Pid::from_raw(pid)).cgroup().ok()?, None))
+}
+
+fn named(mut groups: Vec<Line>) -> Option<(String, Vec<Line>)> {
+    // Without systemd, a host with version 1 can have groups in hierarchies with controllers alone.
+    let below = |controllers: &str| {
+        groups
+            .iter()
+            .find(|line| line.path != "/" && line.controllers.split(',').any(|one| one == controllers))
+    };
+    let named = ["", "name=systemd", "memory", "cpu", "pids", "blkio"].into_iter().find_map(below)?;
     let path = unit(&named.path).to_owned();
     for line in &mut groups {
         let own = unit(&line.path).to_owned();
@@ -89,6 +97,16 @@ fn unit(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hierarchy_that_names_a_service() {
+        let path = |text: &str| named(lines(text.as_bytes(), None)).map(|(path, _)| path);
+        let of = |text: &str| path(text).unwrap_or_default();
+        assert_eq!(of("1:name=systemd:/a\n0::/b\n"), "/b");
+        assert_eq!(of("5:memory:/c\n1:name=systemd:/a\n0::/\n"), "/a");
+        assert_eq!(of("6:pids:/p\n5:cpu,cpuacct:/c\n1:name=systemd:/\n0::/\n"), "/c");
+        assert_eq!(path("5:memory:/\n0::/\n"), None);
+    }
 
     #[test]
     fn units() {

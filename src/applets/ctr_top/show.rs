@@ -78,9 +78,13 @@ impl Frame {
         let parents: Vec<i32> = rows.iter().map(|at| above(all[*at]).map_or(0, id)).collect();
         let mut forest = Forest::default();
         forest.grow(&ids, &parents, Glyphs::new(style::unicode()));
-        let line = |row: &tree::Row| {
-            let (lines, width) = forest.lines(row);
-            (all[rows[row.node]], (lines.to_owned(), width))
+        let line = |shown: &tree::Row| {
+            let row = all[rows[shown.node]];
+            let (lines, width) = forest.lines(shown);
+            let around = above(row).map(|at| format!("{}/", all[at].container));
+            let repeated =
+                around.filter(|around| row.container.starts_with(around)).map_or(0, |text| text.len());
+            (row, Lead { lines: lines.to_owned(), width, repeated })
         };
         let (rows, lines) = forest.rows.iter().map(line).unzip();
         Tree { rows, lines }
@@ -172,11 +176,20 @@ pub(super) fn clock_now() -> i64 {
     i64::try_from(now.as_secs()).unwrap_or_default()
 }
 
-/// Rows, and the lines of the tree before each with their width.
+/// Rows, and what is before each.
 #[derive(Default)]
 pub(super) struct Tree<'a> {
     pub rows: Vec<&'a Row>,
-    pub lines: Vec<(String, usize)>,
+    pub lines: Vec<Lead>,
+}
+
+/// The lines of a tree before a row.
+#[derive(Default)]
+pub(super) struct Lead {
+    lines: String,
+    width: usize,
+    /// The bytes of the name that the row above has already.
+    repeated: usize,
 }
 
 /// How rows are printed.
@@ -190,7 +203,7 @@ pub(super) struct Style {
 /// `lines` are those of a tree, or none. Returns the columns for which there was no room.
 pub(super) fn table(
     out: &mut Out,
-    (rows, lines): (&[&Row], &[(String, usize)]),
+    (rows, lines): (&[&Row], &[Lead]),
     columns: &[Picked],
     style: &Style,
 ) -> Vec<&'static str> {
@@ -215,7 +228,7 @@ pub(super) fn table(
 
 struct Cells<'a> {
     rows: &'a [&'a Row],
-    lines: &'a [(String, usize)],
+    lines: &'a [Lead],
     columns: &'a [Picked],
     exact: bool,
 }
@@ -227,6 +240,7 @@ impl Source for Cells<'_> {
 
     /// For people a paused container says so in place of its CPU use, and sums over processes have a mark.
     fn cell(&self, row: usize, column: usize) -> Value<'_> {
+        let repeated = self.lines.get(row).map_or(0, |lead| lead.repeated);
         let (row, (column, get)) = (self.rows[row], self.columns[column]);
         let value = get(row).value(self.exact);
         if self.exact {
@@ -234,6 +248,7 @@ impl Source for Cells<'_> {
         }
         let is_sum = || row.own_cgroup == Some(false);
         match (column.name, value) {
+            ("CONTAINER", _) => Value::text(&row.container[repeated..]),
             ("CPU", _) if row.status == "paused" => Value::text("paused"),
             ("CPU" | "MEMORY" | "USAGE" | "PIDS", Value::Bytes(bytes)) if is_sum() => {
                 Value::Bytes([b"~", &*bytes].concat().into())
@@ -244,7 +259,7 @@ impl Source for Cells<'_> {
     }
 
     fn lines(&self, row: usize) -> (&str, usize) {
-        self.lines.get(row).map_or(("", 0), |(lines, width)| (lines, *width))
+        self.lines.get(row).map_or(("", 0), |lead| (&lead.lines, lead.width))
     }
 
     fn colour(&self, row: usize, column: usize) -> Option<&str> {

@@ -4,7 +4,7 @@ use super::columns::Order;
 use super::keys::{self, Action, KEYS, Move, Pressed};
 use super::pages::Pages;
 use super::rates::Row;
-use super::show::{Frame, Tree};
+use super::show::{Frame, Lead, Tree};
 
 /// What the other keys do while a text is shown.
 pub(super) const BACK: &str = "  (arrows: more, q: back)";
@@ -43,7 +43,7 @@ pub(super) enum Press {
 #[derive(Default)]
 pub(super) struct Window<'a> {
     pub rows: Vec<&'a Row>,
-    pub lines: Vec<(String, usize)>,
+    pub lines: Vec<Lead>,
     pub selected: Option<usize>,
 }
 

@@ -103,12 +103,16 @@ impl Source for Wide {
             _ => Value::text("exited (137) 2h ago"),
         }
     }
+
+    fn lines(&self, row: usize) -> (&str, usize) {
+        if row == 0 { ("`- ", 3) } else { ("", 0) }
+    }
 }
 
 #[test]
 fn on_a_narrow_terminal_columns_give_way() {
-    let narrow = |width| {
-        let mut table = table(width);
+    let narrow = |width, tree| {
+        let mut table = LazyTable { tree, ..table(width) };
         table.narrow = Some(Narrow { leave_out: vec![1], shrinks: 0 });
         static TEXT: Column = Column {
             name: "TEXT",
@@ -126,10 +130,15 @@ fn on_a_narrow_terminal_columns_give_way() {
     let whole = "TEXT                                           TEXT    TEXT\n\
                  docker:a-name-of-more-than-twenty-four-letters 1048576 exited (137) 2h ago\n\
                  docker:web                                     1048576 exited (137) 2h ago\n";
-    assert_eq!(narrow(None), whole);
-    assert_eq!(narrow(Some(80)), whole);
+    assert_eq!(narrow(None, None), whole);
+    assert_eq!(narrow(Some(80), None), whole);
     let cut = "TEXT                          TEXT\n\
                docker:a-name-of-more-than-t+ exited (137) 2h ago\n\
                docker:web                    exited (137) 2h ago\n";
-    assert_eq!(narrow(Some(49)), cut);
+    assert_eq!(narrow(Some(49), None), cut);
+    // The lines of a tree are part of the column.
+    let tree = "TEXT                          TEXT\n\
+                `- docker:a-name-of-more-tha+ exited (137) 2h ago\n\
+                docker:web                    exited (137) 2h ago\n";
+    assert_eq!(narrow(Some(49), Some(0)), tree);
 }
