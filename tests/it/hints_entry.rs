@@ -295,10 +295,10 @@ fn a_process_that_is_not_dumpable() {
     let public = Public::new("hints-dumpable");
     let user_id = UNPRIVILEGED_UID.to_string();
     let by_user = ["setpriv", "--reuid", &user_id, "--regid", &user_id, "--clear-groups"];
-    // nsenter hides itself while it waits, in its own namespaces if the program has a filter of the container.
+    // nsenter hides itself while it waits.
     let container = Holder::by_child(public.unshare(UNPRIVILEGED_UID).args(["-r", "-pf"]));
     let mut waits = user(&public, "nsenter");
-    waits.args(["--as-container", "-t", &container.pid.to_string(), "-U", "-p", "cat"]);
+    waits.args(["--preserve-credentials", "-t", &container.pid.to_string(), "-U", "-p", "cat"]);
     let mut plain = common::program(by_user[0]);
     plain.args(&by_user[1..]).arg("cat");
     for (command, is_hidden) in [(&mut waits, true), (&mut plain, false)] {

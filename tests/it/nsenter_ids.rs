@@ -271,3 +271,22 @@ fn capabilities_are_kept_when_asked_for() {
     let own = Holder::new(&["-u"], "");
     assert_eq!(limited(of(&own).args(["-u", "--keep-caps", "true"])).status.code(), Some(0));
 }
+
+/// A program with other rights than the caller's cannot end the nsenter that waits for it.
+#[test]
+fn a_program_that_signals_its_group_does_not_end_nsenter() {
+    let test = "nsenter-kill-0";
+    if !namespaces(test) {
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return skip(test, "not root");
+    }
+    let holder = Holder::new(&["-p", "-f"], ":");
+    let user = UNPRIVILEGED_UID.to_string();
+    let pid = holder.pid.to_string();
+    let words = ["-t", &pid, "-p", "-S", &user, "-G", &user, "sh", "-c"];
+    let mut command = nsenter();
+    let output = limited(command.args(words).arg("trap '' TERM; kill -TERM 0; exit 7").process_group(0));
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+}

@@ -59,10 +59,10 @@ pub(super) fn start(mut entry: Entry<'_>, mut terminal: Option<Outside>, program
 }
 
 /// Can the process that waits have the rights of the program? Not in its control groups, where it would count and be
-/// killed with the container, and not with a filter, which can deny what waiting takes.
+/// killed with the container. Not with fewer rights than the caller: a filter can deny what waiting takes, and with
+/// another user or in a user's namespace the program and that user could end or stop it.
 fn waits_as_program(entry: &Entry<'_>) -> bool {
-    let opened = &entry.opened;
-    opened.groups.is_empty() && opened.container_credentials.is_none() && !entry.finishes_inside()
+    entry.opened.groups.is_empty() && !entry.opened.is_restricted(entry.request)
 }
 
 /// Enters, and starts the program's process: one process less, as the container cannot see the process that waits.
