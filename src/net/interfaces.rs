@@ -1,6 +1,5 @@
 //! Interfaces, their addresses, routes, and the ids of network namespaces.
 
-use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -32,6 +31,7 @@ mod link {
     pub(super) const LINK: u16 = 5;
     pub(super) const MASTER: u16 = 10;
     pub(super) const INFO: u16 = 18;
+    pub(super) const STATS64: u16 = 23;
     pub(super) const EXT_MASK: u16 = 29;
     pub(super) const LINK_NETNSID: u16 = 37;
     pub(super) const TARGET_NETNSID: u16 = 46;
@@ -124,10 +124,20 @@ pub(crate) fn has_interface(name: &[u8]) -> nix::Result<bool> {
     }
 }
 
-/// The name of the loopback of this process's network namespace. The kernel makes it first, so that it always has this index.
-pub(crate) fn loopback() -> nix::Result<Vec<u8>> {
-    const INDEX: u32 = 1;
-    nix::net::if_::if_indextoname(INDEX).map(CString::into_bytes)
+/// What an interface received and sent, in bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub name: Vec<u8>,
+    pub is_loopback: bool,
+    pub received: u64,
+    pub sent: u64,
+}
+
+/// Of all interfaces in the namespace of the socket.
+pub(crate) fn traffic(netlink: &Netlink) -> nix::Result<Vec<Traffic>> {
+    let mut found = Vec::new();
+    netlink.dump(RTM_GETLINK, &[0; LINK_HEADER], |payload| keep(&mut found, traffic_of(payload)))?;
+    Ok(found)
 }
 
 /// Does an interface in the namespace of the socket have this address?
@@ -208,6 +218,21 @@ fn interface(payload: &[u8]) -> Option<Interface> {
         }
     }
     Some(found)
+}
+
+fn traffic_of(payload: &[u8]) -> Option<Traffic> {
+    let header = LinkHeader::parse(payload).ok()?;
+    let of = |kind: u16| attributes(payload, LINK_HEADER).find(|one| one.kind() == kind);
+    // struct rtnl_link_stats64: packets received and sent, bytes received and sent.
+    let counters = of(link::STATS64)?;
+    let counter =
+        |at: usize| counters.value().get(at * 8..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+    Some(Traffic {
+        name: text(of(link::NAME)?.value()),
+        is_loopback: header.flags.contains(LinkFlags::Loopback),
+        received: counter(2)?,
+        sent: counter(3)?,
+    })
 }
 
 fn address_of(payload: &[u8]) -> Option<(u32, IpAddr, u8)> {

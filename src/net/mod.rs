@@ -17,7 +17,7 @@ mod veths;
 
 pub(crate) use enter::enter;
 pub(crate) use interfaces::{
-    Interface, Route, has_address, has_interface, interfaces, loopback, namespace_id, routes,
+    Interface, Route, has_address, has_interface, interfaces, namespace_id, routes, traffic,
 };
 pub(crate) use netlink::{Netlink, Protocol};
 pub(crate) use search::{Found, search, search_address, search_listeners, search_name};

@@ -188,6 +188,12 @@ fn kills_in_groups_below_count_on_v1() {
         .collect();
     host.file("proc/40/cgroup", lines);
     assert!(kills_are(9));
+    // A container can make groups without end: then the number is not known, and not that of its own group.
+    for number in 0..1_100 {
+        let group = host.root().join(format!("sys/fs/cgroup/memory/docker/{WEB}/more/{number}"));
+        std::fs::create_dir_all(group).expect("a group");
+    }
+    assert_eq!(row(&document(&mut ctr_top(&host)), "docker:web")["memory"]["oom_kills"], Value::Null);
 }
 
 /// What is not known is null and `-`, never 0.

@@ -71,8 +71,8 @@ pub(super) struct Groups {
     lines: Vec<(Line, Rc<Group>, Option<bool>)>,
     /// The number of the line of each controller.
     of: [Option<usize>; CONTROLLERS.len()],
-    /// Groups below that of v1's memory controller: it counts kills in the victim's group alone.
-    below: Vec<Place>,
+    /// Groups below that of v1's memory controller: it counts kills in the victim's group alone. None: too many.
+    below: Option<Vec<Place>>,
 }
 
 impl Sources {
@@ -214,20 +214,20 @@ impl Groups {
         let lines: Vec<_> = lines.iter().filter(is_used).filter_map(&mut one).collect();
         let line = |name: &str| lines.iter().position(|(line, ..)| line.is_of(name));
         let of = CONTROLLERS.map(|(_, name, _)| line(name).or_else(|| line("")));
-        let mut groups = Groups { lines, of, below: Vec::new() };
+        let mut groups = Groups { lines, of, below: None };
         groups.look_below(sources);
         groups
     }
 
     /// Groups come and go below that of a container.
     pub(super) fn look_below(&mut self, sources: &Sources) {
-        let mut old = std::mem::take(&mut self.below);
+        let mut old = self.below.take().unwrap_or_default();
         let Some(place) = self.alone(Controller::Memory).filter(|place| !place.v2) else { return };
         let kept = |place: Place| {
             let at = old.iter().position(|known| known.directory() == place.directory());
             at.map_or_else(|| place.keep(sources.most), |at| old.swap_remove(at))
         };
-        self.below = place.tree().unwrap_or_default().into_iter().skip(1).map(kept).collect();
+        self.below = place.tree().map(|tree| tree.into_iter().skip(1).map(kept).collect());
     }
 
     fn line(&self, controller: Controller) -> Option<&(Line, Rc<Group>, Option<bool>)> {
@@ -273,7 +273,7 @@ impl Groups {
         if place.v2 {
             return place.field("memory.events", "oom_kill");
         }
-        let all = std::iter::once(place).chain(&self.below);
+        let all = std::iter::once(place).chain(self.below.as_ref()?);
         let kills = all.filter_map(|place| place.field("memory.oom_control", "oom_kill"));
         kills.reduce(|sum, kills| sum + kills)
     }

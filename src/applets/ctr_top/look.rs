@@ -402,16 +402,16 @@ impl<'a> Look<'a> {
         let (each, mut unsure) = (self.wanted.each_device, Vec::new());
         for (container, found) in kept.iter().enumerate().filter(|_| self.wanted.networks) {
             let Some((found, inode)) = found.and_then(|found| Some((found, found.net?))) else { continue };
-            let Some((at, text)) = self.reader.interfaces(found.pid) else { continue };
-            match Net::parse(text, each, None) {
-                Some(net) => report.nets.push((container, Net { at, ..net })),
+            let Some((at, file, text)) = self.reader.interfaces(found.pid) else { continue };
+            match Net::parse(text, each) {
+                Some(net) => report.nets.push((container, Net { at, file, ..net })),
                 None => {
                     let namespace = Place::of_process(self.proc, Pid::from_raw(found.pid), Kind::Net, inode);
-                    unsure.push(Unsure { container, at, text: text.to_vec(), namespace });
+                    unsure.push(Unsure { container, file, namespace });
                 }
             }
         }
-        report.nets.extend(networks::without_loopback(&unsure, each));
+        report.nets.extend(networks::asked(&unsure, each));
         if !disks.is_empty() {
             let (at, read) = self.reader.disks(self.proc, &disks).unwrap_or_default();
             report.times.disk = at;

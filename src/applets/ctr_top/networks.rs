@@ -1,6 +1,8 @@
 //! The interfaces of network namespaces.
 
+use super::processes::seconds;
 use crate::isolation::visit::{Place, visit};
+use crate::net::{self, Netlink, Protocol};
 use crate::proc::decimal;
 use crate::proc::ns::Kind;
 use crate::text;
@@ -10,6 +12,8 @@ use crate::text;
 pub(super) struct Net {
     /// When that was, by CLOCK_MONOTONIC, in seconds.
     pub at: f64,
+    /// The inode of the file with the counters, which tells namespaces apart: a process can enter another one.
+    pub file: u64,
     pub received: u64,
     pub sent: u64,
     /// The name of each, with what it received and sent, if that is wanted.
@@ -17,27 +21,31 @@ pub(super) struct Net {
 }
 
 impl Net {
-    /// `eth0: 1 2 3 …`. `loopback`: its name, if that is known. None: the text does not say which interface it is. Any can have
-    /// any name, but the loopback alone receives all that it sends, and no more.
-    pub(super) fn parse(text: &[u8], each: bool, loopback: Option<&[u8]>) -> Option<Net> {
+    /// `eth0: 1 2 3 …`. None: the text does not say which interface is the loopback. Any can have any name, but the loopback
+    /// always receives all that it sends, and no more.
+    pub(super) fn parse(text: &[u8], each: bool) -> Option<Net> {
+        let devices: Vec<Device<'_>> = devices(text).collect();
+        let even = || devices.iter().enumerate().filter(|(_, device)| device.is_even);
+        let first = even().next();
+        if even().any(|(_, one)| first.is_some_and(|(_, first)| one.received != first.received)) {
+            return None;
+        }
+        // Of those that are alike it does not matter which one it is.
+        let usual = even().find(|(_, device)| device.name == LOOPBACK);
+        let loopback = usual.or(first).map(|(at, _)| at);
         let mut net = Net::default();
-        for device in devices(text) {
-            let is_usual = device.name == LOOPBACK;
-            let is_loopback = match loopback {
-                Some(name) => device.name == name,
-                None if device.is_even && !is_usual && device.received > 0 => return None,
-                None => device.is_even && is_usual,
-            };
-            if is_loopback {
-                continue;
-            }
-            net.received = net.received.saturating_add(device.received);
-            net.sent = net.sent.saturating_add(device.sent);
-            if each {
-                net.each.push((text::utf8(device.name).into_owned(), device.received, device.sent));
-            }
+        for (_, device) in devices.iter().enumerate().filter(|(at, _)| Some(*at) != loopback) {
+            net.add(device.name, device.received, device.sent, each);
         }
         Some(net)
+    }
+
+    fn add(&mut self, name: &[u8], received: u64, sent: u64, each: bool) {
+        self.received = self.received.saturating_add(received);
+        self.sent = self.sent.saturating_add(sent);
+        if each {
+            self.each.push((text::utf8(name).into_owned(), received, sent));
+        }
     }
 }
 
@@ -73,34 +81,33 @@ fn devices(text: &[u8]) -> impl Iterator<Item = Device<'_>> {
 /// Interfaces of a container among which the text does not tell the loopback.
 pub(super) struct Unsure {
     pub container: usize,
-    pub at: f64,
-    pub text: Vec<u8>,
+    pub file: u64,
     pub namespace: Place,
 }
 
-/// Asks the kernel in each of these namespaces. One that the caller may not enter has the numbers only if an interface has the
-/// usual name.
-pub(super) fn without_loopback(all: &[Unsure], each: bool) -> Vec<(usize, Net)> {
+/// Asks the kernel in each of these namespaces, for the numbers too: names can change between two looks. One that the
+/// caller may not enter has no numbers.
+pub(super) fn asked(all: &[Unsure], each: bool) -> Vec<(usize, Net)> {
     let places: Vec<Place> = all.iter().map(|one| one.namespace.clone()).collect();
-    let ask = |_| crate::net::loopback().unwrap_or_default();
-    let mut names = vec![Vec::new(); all.len()];
-    for (at, name) in visit(&places, Kind::Net, ask).unwrap_or_default() {
-        names[at] = name;
-    }
-    let net = |(one, name): (&Unsure, &Vec<u8>)| {
-        let usual = || devices(&one.text).any(|device| device.is_even && device.name == LOOPBACK);
-        let name = if name.is_empty() { Some(LOOPBACK).filter(|_| usual()) } else { Some(&name[..]) };
-        let net = Net::parse(&one.text, each, Some(name?))?;
-        Some((one.container, Net { at: one.at, ..net }))
+    let ask = |at: usize| {
+        let netlink = Netlink::open(Protocol::Route);
+        let found = netlink.and_then(|netlink| net::traffic(&netlink)).unwrap_or_default();
+        let mut net = Net { at: seconds(), file: all[at].file, ..Net::default() };
+        let others = found.iter().filter(|one| !one.is_loopback);
+        others.for_each(|one| net.add(&one.name, one.received, one.sent, each));
+        // A namespace without a loopback did not answer.
+        if found.iter().any(|one| one.is_loopback) { pack(&[(all[at].container, net)]) } else { Vec::new() }
     };
-    all.iter().zip(&names).filter_map(net).collect()
+    let answers = visit(&places, Kind::Net, ask).unwrap_or_default();
+    answers.into_iter().filter_map(|(_, answer)| unpack(&answer)).flatten().collect()
 }
 
 /// Numbers for another process: the container, and what was received and sent in its network namespace.
 pub(super) fn pack(all: &[(usize, Net)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(all.len() * 40);
+    let mut bytes = Vec::with_capacity(all.len() * 48);
     for (container, net) in all {
-        let numbers = [*container as u64, net.at.to_bits(), net.received, net.sent, net.each.len() as u64];
+        let each = net.each.len() as u64;
+        let numbers = [*container as u64, net.at.to_bits(), net.file, net.received, net.sent, each];
         numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_ne_bytes()));
         for (name, received, sent) in &net.each {
             let numbers = [*received, *sent, name.len() as u64];
@@ -117,7 +124,8 @@ pub(super) fn unpack(mut bytes: &[u8]) -> Option<Vec<(usize, Net)>> {
     while !bytes.is_empty() {
         let container = usize::try_from(take(&mut bytes)?).ok()?;
         let at = f64::from_bits(take(&mut bytes)?);
-        let (received, sent, count) = (take(&mut bytes)?, take(&mut bytes)?, take(&mut bytes)?);
+        let (file, received) = (take(&mut bytes)?, take(&mut bytes)?);
+        let (sent, count) = (take(&mut bytes)?, take(&mut bytes)?);
         let mut each = Vec::new();
         for _ in 0..count {
             let (received, sent, length) = (take(&mut bytes)?, take(&mut bytes)?, take(&mut bytes)?);
@@ -125,7 +133,7 @@ pub(super) fn unpack(mut bytes: &[u8]) -> Option<Vec<(usize, Net)>> {
             bytes = rest;
             each.push((text::utf8(name).into_owned(), received, sent));
         }
-        all.push((container, Net { at, received, sent, each }));
+        all.push((container, Net { at, file, received, sent, each }));
     }
     Some(all)
 }
@@ -143,7 +151,7 @@ mod tests {
     #[test]
     fn numbers_of_interfaces_survive() {
         let each = vec![("eth0".to_owned(), 1, u64::MAX), (String::new(), 3, 4)];
-        let all = [(7, Net { at: 1.5, received: 4, sent: 6, each }), (usize::MAX, Net::default())];
+        let all = [(7, Net { at: 1.5, file: 9, received: 4, sent: 6, each }), (usize::MAX, Net::default())];
         let bytes = pack(&all);
         assert_eq!(unpack(&bytes).as_deref(), Some(&all[..]));
         assert_eq!(unpack(&[]), Some(Vec::new()));
@@ -157,29 +165,32 @@ mod tests {
         let text = b"Inter-|   Receive\n face |bytes\n    lo:    9 1 0 0 0 0 0 0    9 1\n  eth0: 100 1 0 0 0 0 0 0 200 1\n\
             a:b: 10 1 0 0 0 0 0 0 20 1 0 0 0 0 0 0\n";
         let sum = |received, sent| Some(Net { received, sent, ..Net::default() });
-        assert_eq!(Net::parse(text, false, None), sum(110, 220));
+        assert_eq!(Net::parse(text, false), sum(110, 220));
         let each = [("eth0".to_owned(), 100, 200), ("a:b".to_owned(), 10, 20)];
-        assert_eq!(Net::parse(text, true, None).map(|net| net.each), Some(each.into()));
-        assert_eq!(Net::parse(b"", true, None), sum(0, 0));
-        // It can have another name, and another interface its name.
-        assert_eq!(Net::parse(text, false, Some(b"eth0")), sum(19, 29));
-        let text = text::utf8(text).replace("100 1", "200 1");
-        assert_eq!(Net::parse(text.as_bytes(), false, None), None, "either can be the loopback");
-        assert_eq!(Net::parse(text.replace("lo:    9", "lo:    7").as_bytes(), false, None), None);
-        let resting = text.replace("200 1", "0 0").replace("lo:    9", "lo:    7");
-        assert_eq!(Net::parse(resting.as_bytes(), false, None), sum(17, 29), "lo sent more than it received");
+        assert_eq!(Net::parse(text, true).map(|net| net.each), Some(each.into()));
+        assert_eq!(Net::parse(b"", true), sum(0, 0));
+        let text = text::utf8(text);
+        let with = |from: &str, to: &str| Net::parse(text.replace(from, to).as_bytes(), true);
+        // It can have another name.
+        assert_eq!(with("lo:", "xx:"), Net::parse(text.as_bytes(), true));
+        assert_eq!(with("100 1", "200 1"), None, "either can be the loopback");
+        assert_eq!(with("100 1 0 0 0 0 0 0 200 1", "0 0 0 0 0 0 0 0 0 0"), None, "one of them is idle");
+        let alike = with("100 1 0 0 0 0 0 0 200 1", "9 1 0 0 0 0 0 0 9 1").expect("it does not matter");
+        assert_eq!(alike.each, [("eth0".to_owned(), 9, 9), ("a:b".to_owned(), 10, 20)]);
+        let last =
+            text.replace("lo:", "eth1:").replace("eth0: 100 1 0 0 0 0 0 0 200 1", "lo: 9 1 0 0 0 0 0 0 9 1");
+        let last = Net::parse(last.as_bytes(), true).expect("likewise");
+        assert_eq!(last.each, [("eth1".to_owned(), 9, 9), ("a:b".to_owned(), 10, 20)]);
+        assert_eq!(
+            with("lo:    9", "lo:    7").map(|net| net.received),
+            Some(117),
+            "lo sent more than it received"
+        );
     }
 
     #[test]
-    fn without_the_kernel_only_the_usual_name_is_that_of_the_loopback() {
-        let net = |text: &str| {
-            let text = format!("1\n2\n{text}").into_bytes();
-            let namespace = Place::of_file("/nonexistent".into(), 1);
-            without_loopback(&[Unsure { container: 3, at: 1.5, text, namespace }], false)
-        };
-        let even = "eth0: 9 1 0 0 0 0 0 0 9 1\n";
-        assert_eq!(net(even), []);
-        let expected = [(3, Net { at: 1.5, received: 9, sent: 9, each: Vec::new() })];
-        assert_eq!(net(&format!("{even}lo: 7 1 0 0 0 0 0 0 7 1\n")), expected);
+    fn a_namespace_that_cannot_be_entered_has_no_numbers() {
+        let namespace = Place::of_file("/nonexistent".into(), 1);
+        assert_eq!(asked(&[Unsure { container: 3, file: 5, namespace }], false), []);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -171,12 +171,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What the interfaces in the network namespace of a process received and sent, and when that was.
-    pub(super) fn interfaces(&mut self, pid: i32) -> Option<(f64, &[u8])> {
+    /// What the interfaces in the network namespace of a process received and sent, when that was, and the inode of that file.
+    pub(super) fn interfaces(&mut self, pid: i32) -> Option<(f64, u64, &[u8])> {
         let file = self.devices(pid)?;
+        let inode = fstat(&file).ok()?.st_ino;
         let length = fill_lines(&file, &mut self.text);
         sys::close_later(file);
-        Some((seconds(), &self.text[..length.ok()?]))
+        Some((seconds(), inode, &self.text[..length.ok()?]))
     }
 
     /// From an open directory this takes four fifths of the time.

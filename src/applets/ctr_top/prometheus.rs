@@ -173,9 +173,16 @@ fn waited(one: &One, resource: usize) -> Option<f64> {
 pub(super) fn print(out: &mut Out, sample: &Sample, disks: &Disks, is_partial: bool) {
     let mut seen = BTreeSet::new();
     let all = sample.containers.iter().chain(&sample.host).chain(&sample.services);
-    // Two series with the same labels make the whole text invalid.
-    let labelled: Vec<(String, &One)> =
-        all.map(|one| (labels(one), one)).filter(|(labels, _)| seen.insert(labels.clone())).collect();
+    // Two series with the same labels make the whole text invalid. Bytes that are no UTF-8 are shown as text that another
+    // name can have.
+    let labelled: Vec<(String, &One)> = all
+        .filter_map(|one| {
+            let labels = labels(one);
+            let with_pid = format!("{labels},pid=\"{}\"", one.found.pid);
+            let labels = [labels, with_pid].into_iter().find(|labels| seen.insert(labels.clone()));
+            Some((labels?, one))
+        })
+        .collect();
     for metric in &METRICS {
         let mut text = String::new();
         for (labels, one) in &labelled {
@@ -204,7 +211,9 @@ impl Metric {
                 let name = disks.get(&values.0).unwrap_or(&values.0);
                 (format!(",{}=\"{}\"", each.label, escaped(name)), float((each.value)(values)))
             };
-            return all.iter().map(series).collect();
+            let mut sums = BTreeMap::<String, f64>::new();
+            all.iter().map(series).for_each(|(labels, value)| *sums.entry(labels).or_default() += value);
+            return sums.into_iter().collect();
         }
         let sum = if (self.is_sum)(one) { SUM } else { "" };
         (self.value)(one).map(|value| (format!("{}{sum}", self.more), value)).into_iter().collect()
@@ -269,7 +278,7 @@ mod tests {
     fn interfaces_and_disks_have_a_series_each() {
         let found = Found { shown: "web".to_owned(), ..Found::default() };
         let each = vec![("eth0".to_owned(), 1, 2), ("a\"b".to_owned(), 3, 4)];
-        let net = Some(Net { at: 0.0, received: 4, sent: 6, each });
+        let net = Some(Net { received: 4, sent: 6, each, ..Net::default() });
         let disks = vec![("8:0".to_owned(), 5, 6), ("9:9".to_owned(), 7, 8)];
         let one = One { found: found.into(), net, disk: Some(Disk::Group(12, 14)), disks, ..One::default() };
         let of_process = Used { pid: 1, start: 1, first: 12, second: 14 };
@@ -287,10 +296,10 @@ mod tests {
             r#"container_fs_reads_bytes_total{,device="9:9"} 7"#,
             r#"container_fs_writes_bytes_total{,device="/dev/sda"} 6"#,
             r#"container_fs_writes_bytes_total{,device="9:9"} 8"#,
-            r#"container_network_receive_bytes_total{,interface="eth0"} 1"#,
             r#"container_network_receive_bytes_total{,interface="a\"b"} 3"#,
-            r#"container_network_transmit_bytes_total{,interface="eth0"} 2"#,
+            r#"container_network_receive_bytes_total{,interface="eth0"} 1"#,
             r#"container_network_transmit_bytes_total{,interface="a\"b"} 4"#,
+            r#"container_network_transmit_bytes_total{,interface="eth0"} 2"#,
         ];
         assert_eq!(lines(one), expected);
         assert_eq!(
@@ -308,7 +317,14 @@ mod tests {
         let one = One { found: found.into(), ..One::default() };
         let within = Found { outer: Some("lxc:a".to_owned()), ..(*one.found).clone() };
         let nested = One { found: within.into(), ..one.clone() };
-        let text = printed(vec![one.clone(), one, nested]);
-        assert_eq!(text.lines().filter(|line| line.starts_with("container_processes{")).count(), 2, "{text}");
+        let each = vec![("\\xff".to_owned(), 1, 2), ("\\xff".to_owned(), 3, 4)];
+        let nested = One { net: Some(Net { each, ..Net::default() }), ..nested };
+        let text = printed(vec![one.clone(), one.clone(), one, nested]);
+        let lines = |start: &str| text.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+        let processes = lines("container_processes{");
+        assert_eq!(processes.len(), 3, "{text}");
+        assert!(processes[1].contains(",pid=\"0\""), "{text}");
+        let [received] = lines("container_network_receive_bytes_total{")[..] else { panic!("{text}") };
+        assert!(received.ends_with("} 4"), "{received}");
     }
 }

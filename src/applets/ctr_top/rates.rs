@@ -195,7 +195,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
     let (read, written) = now.disk.as_ref().map(Disk::bytes).unzip();
     let net = now.net.as_ref().map(|now| {
         let old = before.filter(|before| before.found.net == found.net);
-        let old = old.and_then(|before| before.net.as_ref());
+        let old = old.and_then(|before| before.net.as_ref()).filter(|old| old.file == now.file);
         let passed = old.map_or(0.0, |old| now.at - old.at);
         let since = |now: u64, old: Option<u64>| rate(now.checked_sub(old?)? as f64, passed);
         Net {

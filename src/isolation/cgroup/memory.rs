@@ -67,15 +67,15 @@ impl Split {
 }
 
 impl Place {
-    /// Processes of this group and those below it that the kernel killed for lack of memory.
+    /// Processes of this group and those below it that the kernel killed for lack of memory. None: too many groups are below.
     #[must_use]
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         if self.v2 {
             return self.field("memory.events", "oom_kill");
         }
         // v1 counts a kill in the victim's group alone: that may be one below the container's.
-        let kills = self.tree().unwrap_or_else(|| vec![self.clone()]);
-        let kills = kills.iter().filter_map(|place| place.field("memory.oom_control", "oom_kill"));
+        let tree = self.tree()?;
+        let kills = tree.iter().filter_map(|place| place.field("memory.oom_control", "oom_kill"));
         kills.reduce(|sum, kills| sum + kills)
     }
 

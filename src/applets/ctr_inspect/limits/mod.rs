@@ -155,8 +155,13 @@ impl Reader<'_> {
         let count = |place: &Place| place.field("pids.events", "max");
         if place.field("pids.events.local", "max").is_none() {
             // Below a group that is not its own are those of others.
-            let tree = place.tree().filter(|_| own == Some(true)).unwrap_or_else(|| vec![place.clone()]);
-            return (tree.iter().filter_map(count).reduce(u64::saturating_add), None);
+            let counted = match own {
+                Some(true) => {
+                    place.tree().and_then(|tree| tree.iter().filter_map(count).reduce(u64::saturating_add))
+                }
+                _ => count(place),
+            };
+            return (counted, None);
         }
         let of_limit = above.and_then(|above| above.field("pids.events.local", "max"));
         match above.is_some_and(|above| self.is_own(above) == Some(true)) {

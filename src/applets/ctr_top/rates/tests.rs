@@ -38,7 +38,7 @@ fn between(before: One, now: One) -> Row {
 }
 
 fn net(at: f64, received: u64, sent: u64) -> networks::Net {
-    networks::Net { at, received, sent, each: Vec::new() }
+    networks::Net { at, received, sent, ..networks::Net::default() }
 }
 
 #[test]
@@ -52,6 +52,17 @@ fn without_a_sample_before_there_are_no_rates() {
     assert_eq!((row.io.read_rate, row.io.read_bytes), (None, Some(5)));
     assert_eq!(row.net, Some(Net { rx_rate: None, tx_rate: None, rx_bytes: 2, tx_bytes: 3 }));
     assert_eq!((row.throttled.percent, row.throttled.periods), (None, Some(9)));
+}
+
+/// A process can enter another network namespace: that its counters are other ones is no traffic.
+#[test]
+fn the_counters_of_another_namespace_give_no_rate() {
+    let with = |at: f64, file: u64, bytes: u64| One {
+        net: Some(networks::Net { file, ..net(at, bytes, bytes) }),
+        ..one(at, 1.0)
+    };
+    let rate = |file| between(with(1.0, 7, 10), with(2.0, file, 30)).net.expect("numbers").rx_rate;
+    assert_eq!((rate(7), rate(8)), (Some(20.0), None));
 }
 
 #[test]
