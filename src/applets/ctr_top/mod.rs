@@ -16,7 +16,7 @@
 //!
 //! # Keys
 //!
-//! These are for the screen. Without a selected row, Enter means the first one, and Up or Down selects it. For the row `host` it shows PID 1, and for a
+//! These are for the screen. They come from standard input: if that is no terminal, only a signal ends ctr-top (^C). Without a selected row, Enter means the first one, and Up or Down selects it. For the row `host` it shows PID 1, and for a
 //! pod all its containers except the pause process. Of a report, or of the list of keys, the screen shows the top: the keys that select rows show the
 //! rest of it, and any other key comes back. No pager is started. If the line above the table is too long, it leaves out parts, but never the order and the text
 //! after `/`.
@@ -39,7 +39,8 @@
 //!
 //! Rates are by the time that passed between two reads of a value, not by the nominal delay. `-` is a value that is
 //! not known, or that there is not: of LIMIT and PIDS_LIMIT no limit, of THROT no quota. JSON has null for both. A
-//! counter that went down, or another first process, means a new container: it has no rates until the next sample.
+//! counter that went down, or another first process of a container with a state file, means a new container: it has no rates until
+//! the next sample.
 //! In the files of a host that does not run (`--root`) nothing passes: there are no rates.
 //!
 //! A new container is in the next table. Only if it takes more than a fortieth of the time to find whose new processes are, or

@@ -257,7 +257,8 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
-/// A counter that went down is that of a new group: the container is another one, as is one with another first process.
+/// A counter that went down is that of a new group: the container is another one, as is one with another first process. Without
+/// a state file the group is the container, whatever its processes do.
 fn is_same(now: &One, before: &One) -> bool {
     let first = |one: &One| (one.found.pid, one.found.start);
     let cpu = match (&now.cpu, &before.cpu) {
@@ -275,7 +276,8 @@ fn is_same(now: &One, before: &One) -> bool {
         _ => true,
     };
     // Kills do not say so: v1 counts them in groups below, which end.
-    first(now) == first(before) && cpu && throttled && disk
+    let is_first = !now.found.has_state || first(now) == first(before);
+    is_first && cpu && throttled && disk
 }
 
 /// In a second.

@@ -125,6 +125,8 @@ pub(super) struct Found {
     pub is_summed: bool,
     /// Its network namespace, if no other row has the numbers of that. None for the host's.
     pub net: Option<u64>,
+    /// Is it that of a state file? Then another first process is another container of the same name.
+    pub has_state: bool,
     /// Can a state file name it soon? Runtimes write these after they start the first process.
     pub is_young: bool,
 }
@@ -370,6 +372,7 @@ impl<'a> Scanning<'a> {
             is_pause: container.is_pause(),
             pid,
             start,
+            has_state: is_sure,
             is_young: !is_sure && start.is_some_and(|start| start.saturating_add(YOUNG) > ticks()),
             cpus: cpus_allowed(&status).map(count_of_list),
             groups,

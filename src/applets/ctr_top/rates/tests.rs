@@ -14,6 +14,7 @@ fn one(at: f64, cpu: f64) -> One {
         label: "docker:web".to_owned(),
         pid: 7,
         start: Some(50),
+        has_state: true,
         ..Found::default()
     };
     One { found: found.into(), at, own: Some(true), cpu: Some(Counted::Group(cpu)), ..One::default() }
@@ -101,7 +102,9 @@ fn a_counter_that_went_down_is_that_of_another_container() {
     assert_eq!(between(one(10.0, 3.0), one(11.0, 2.0)).cpu.percent, None);
     let mut restarted = one(11.0, 4.0);
     found(&mut restarted).start = Some(60);
-    assert_eq!(between(one(10.0, 3.0), restarted).cpu.percent, None);
+    assert_eq!(between(one(10.0, 3.0), restarted.clone()).cpu.percent, None);
+    found(&mut restarted).has_state = false;
+    assert_eq!(between(one(10.0, 3.0), restarted).cpu.percent, Some(100.0), "the group is the container");
     let (mut before, mut now) = (one(10.0, 3.0), one(11.0, 4.0));
     before.disk = Some(Disk::Group(5, 5));
     now.disk = Some(Disk::Group(9, 4));
