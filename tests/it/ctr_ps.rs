@@ -178,12 +178,14 @@ fn containers_by_name_runtime_and_beginning_of_the_id() {
         (Some(1), "ctr-ps: container docker:rt-web has no process 4000\n")
     );
     assert_eq!(pids(&["rt-ctr-two"]), "4657");
-    // Three letters are too few to mean an id.
-    for word in ["rt-we", "rt-wbe", "rt-web ", "podman:rt-web", "dcoker:rt-web", "32e"] {
+    for word in ["rt-we", "rt-wbe", "rt-web ", "podman:rt-web", "dcoker:rt-web"] {
         let (status, message) = failure(of(&root).args(["-c", word]));
         assert_eq!(status, Some(1), "{word}");
         assert_eq!(message, format!("ctr-ps: no container '{word}'; did you mean docker:rt-web?\n"));
     }
+    let (_, message) = failure(of(&root).args(["-c", "32e"]));
+    let too_few = "the beginning of an id has 4 digits or more; did you mean docker:rt-web?\n";
+    assert_eq!(message, format!("ctr-ps: no container '32e'; {too_few}"));
     let (_, message) = failure(of(&root).args(["-c", "docker:rt-"]));
     let several = "it is the beginning of several: docker:rt-db docker:rt-host docker:rt-web\n";
     assert_eq!(message, format!("ctr-ps: no container 'docker:rt-'; {several}"));
