@@ -153,7 +153,13 @@ fn sections(name: &str) -> String {
         "_start" => " *crt1.o(.text)".to_owned(),
         _ => format!(" *:{name}.lo(.text)"),
     };
-    format!("*(.text.{short} .text.unlikely.{short}){file}")
+    // Which of its copies has a number differs from build to build.
+    let copies = if name.starts_with("_R") && !short.ends_with('*') {
+        format!(" .text.{short}.* .text.unlikely.{short}.*")
+    } else {
+        String::new()
+    };
+    format!("*(.text.{short} .text.unlikely.{short}{copies}){file}")
 }
 
 /// A name without what changes with the compiler: the hash at the end of a name of the old form, and the number of each crate
@@ -163,7 +169,7 @@ fn without_compiler(name: &str) -> String {
     match name.rfind("17h").filter(|&at| hash(at)) {
         Some(at) => format!("{}17h*", &name[..at]),
         None if name.starts_with("_R") => {
-            without_copy(&without_crates(name.split(".llvm.").next().unwrap_or(name)))
+            without_copy(&without_crates(name.split(".llvm.").next().unwrap_or(name))).to_owned()
         }
         None => name.to_owned(),
     }
@@ -190,12 +196,10 @@ fn without_crates(name: &str) -> String {
 }
 
 /// A function of which several crates have a copy ends in `.` and a number.
-fn without_copy(name: &str) -> String {
+fn without_copy(name: &str) -> &str {
     match name.rsplit_once('.') {
-        Some((function, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("{function}.*")
-        }
-        _ => name.to_owned(),
+        Some((function, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => function,
+        _ => name,
     }
 }
 
