@@ -235,8 +235,7 @@ mod tests {
             Container { name, pod: Some(pod), pod_namespace: Some(namespace), ..base }
         };
         let service = |id: &str, name: &str| {
-            let label = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
-            let labels = vec![label("project", "blog"), label("service", "db")];
+            let labels = Container::labels_of_compose("blog", "db");
             Container { name: Some(name.to_owned()), labels, ..Container::new(Runtime::Docker, id) }
         };
         let outer = Rc::new(service("aaaa", "blog-db-1"));
@@ -319,10 +318,9 @@ mod tests {
     #[test]
     fn a_container_of_a_worse_rank_cannot_take_over_any_form_of_a_name() {
         let id = "0123456789ab".to_owned() + &"cd".repeat(26);
-        let compose = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
         let of_kind = |runtime, id: &str, name: &str| Container {
             name: Some(name.to_owned()),
-            labels: vec![compose("project", "blog"), compose("service", "db")],
+            labels: Container::labels_of_compose("blog", "db"),
             ..Container::new(runtime, id)
         };
         let pod = |id: &str, name: &str| Container {

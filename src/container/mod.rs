@@ -214,6 +214,13 @@ impl Container {
         service_of("com.docker.compose").or_else(|| service_of("io.podman.compose"))
     }
 
+    /// The labels of a service of compose.
+    #[cfg(test)]
+    pub(super) fn labels_of_compose(project: &str, service: &str) -> Vec<(String, String)> {
+        let label = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
+        vec![label("project", project), label("service", service)]
+    }
+
     /// The displayed name, with the containers around it, outermost first: `docker:kind/k8s:default/web/app`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -239,8 +246,8 @@ impl Container {
         std::iter::successors(Some(self), |container| container.outer.as_deref())
     }
 
-    /// Is no container shown inside of this one? A path has room for hundreds of names that look like containers, a user
-    /// can create thousands of such groups, and the kernel nests 32 pid namespaces.
+    /// Is this the deepest container that is shown? A path has room for hundreds of names that look like containers. A user
+    /// can create thousands of such groups. The kernel nests 32 pid namespaces.
     pub(crate) fn is_deepest(&self) -> bool {
         const DEEPEST: usize = 8;
         self.chain().count() >= DEEPEST

@@ -173,8 +173,7 @@ mod tests {
     #[test]
     fn the_project_of_compose_names_its_services() {
         let of = |service: &str| {
-            let label = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
-            let labels = vec![label("project", "shop"), label("service", service)];
+            let labels = Container::labels_of_compose("shop", service);
             Container { labels, ..made(Runtime::Docker, "cafe00", service) }
         };
         let all = [of("web"), of("db"), of("web")];

@@ -338,7 +338,7 @@ END
     assert_ne!(last, before);
 }
 
-/// A program made what is in the next pid namespace only, not what somebody makes inside of it.
+/// A known program names the runtime of the next pid namespace. A process inside can create another one, without a runtime.
 #[test]
 fn what_a_sandbox_starts_in_a_pid_namespace_is_not_made_by_its_program() {
     let test = "sandboxes in sandboxes";

@@ -74,7 +74,7 @@ pub(super) static COLUMNS: [(Column, Get); 37] = [
     (fraction("THROT", "periods of the quota in which it was used up, in percent"), |row| {
         Cell::Percent(row.throttled.percent)
     }),
-    (number("MEMORY", "memory in use, without cache that is not used (inactive)"), |row| {
+    (number("MEMORY", "memory in use, without inactive page cache"), |row| {
         Cell::Bytes(row.memory.working_set)
     }),
     (number("USAGE", "memory in use, with all cache"), |row| Cell::Bytes(row.memory.usage)),

@@ -388,12 +388,16 @@ impl<'a> Look<'a> {
         let mut disks = Vec::new();
         let (at, ()) = timed(|| {
             for (pid, owner) in owners {
-                let of_container = matches!(owner, Owner::Container(number) if is_summed(number));
-                let of_host = matches!(owner, Owner::Host(_));
-                if of_container || of_host {
-                    report.usage.extend(self.reader.usage(pid));
+                let counts = match owner {
+                    Owner::Container(number) => is_summed(number),
+                    Owner::Host(_) => true,
+                    Owner::Kernel | Owner::Other => false,
+                };
+                if !counts {
+                    continue;
                 }
-                if (of_container || of_host) && !known.no_disk.contains(&pid) {
+                report.usage.extend(self.reader.usage(pid));
+                if !known.no_disk.contains(&pid) {
                     disks.push(pid);
                 }
             }
