@@ -49,9 +49,9 @@ msrv: ## does it build with the Rust that Cargo.toml promises? (rustup)
 docs: ## write man/ and completions/ anew
 	cargo run --locked --quiet --example docs
 
-order: ## write start-order.ld anew: which functions a start runs (x86-64)
-	CARGO_PROFILE_RELEASE_STRIP=none CARGO_TARGET_DIR=target/order ./build.sh
-	cargo run --locked --quiet --example order target/order/release/ctrbox >target/start-order.ld
+order: ## write start-order.ld anew: what a start runs, and its tables (x86-64)
+	RUSTFLAGS="$$RUSTFLAGS -C link-arg=-Wl,-Map=target/order.map" CARGO_TARGET_DIR=target/order ./build.sh
+	cargo run --locked --quiet --example order target/order/release/ctrbox target/order.map >target/start-order.ld
 	mv target/start-order.ld start-order.ld
 
 bless: ## write tests/golden/ anew, what ctr-ps prints of hosts in files: look at the difference

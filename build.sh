@@ -25,7 +25,7 @@ fi
 
 # Flags are separated by 0x1f for cargo, so that a blank in one of them separates nothing.
 separator=$(printf '\037')
-flags=${CARGO_ENCODED_RUSTFLAGS-$(printf %s "${RUSTFLAGS:-}" | tr -s ' ' "$separator")}
+flags=${CARGO_ENCODED_RUSTFLAGS-$(printf %s "${RUSTFLAGS:-}" | sed 's/^ *//; s/ *$//' | tr -s ' ' "$separator")}
 flag() {
     for word in "$@"; do flags=$flags${flags:+$separator}$word; done
 }
@@ -69,6 +69,8 @@ else
     *-musl,cc | *-musl,*-gcc)
         ld=$("$linker" -print-prog-name=ld)
         if "$ld" --help 2>/dev/null | grep -q pack-relative-relocs; then
+            # With the bitcode, which nobody needs, rustc gives each constant a name made of what is in it, for start-order.ld.
+            flag --emit=llvm-bc
             # rustc runs in this directory, so the path needs no directory's name, whatever blanks and commas that has.
             flag -C link-arg=-Wl,-z,pack-relative-relocs,--no-eh-frame-hdr,-T,no-unwinding.ld,-T,start-order.ld,-T,start-data.ld
         fi

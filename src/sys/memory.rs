@@ -13,16 +13,22 @@ use dlmalloc::Dlmalloc;
 /// exits with the program's own status.
 pub struct Allocator;
 
-static INNER: Locked = Locked {
-    is_held: AtomicBool::new(false),
-    memory: UnsafeCell::new(Memory { first: First { used: 0 }, rest: Dlmalloc::new() }),
-};
+static INNER: Locked =
+    Locked { is_held: AtomicBool::new(false), memory: UnsafeCell::new(Memory { first: First { used: 0 } }) };
 
-/// All memory that is allocated.
+/// All memory that is allocated: the first, and what `REST` has.
 pub(super) struct Memory {
     first: First,
-    rest: Dlmalloc,
 }
+
+struct Rest(UnsafeCell<Dlmalloc>);
+
+// SAFETY: `Memory` alone leads to it, and there is one.
+unsafe impl Sync for Rest {}
+
+/// One kilobyte, and not beside the lock: most starts do not need it, and it would take the place of what they allocate on
+/// the page that they write to anyway (start-data.ld).
+static REST: Rest = Rest(UnsafeCell::new(Dlmalloc::new()));
 
 /// Like a mutex of std, which looks for panics of the thread each time: that takes longer than an allocation. Here a panic
 /// ends the process.
@@ -134,6 +140,11 @@ pub(crate) fn program_is(name: &'static str, failure: u8) {
 }
 
 impl Memory {
+    fn rest(&mut self) -> &mut Dlmalloc {
+        // SAFETY: nothing else leads to it, and `self` is lent to one only.
+        unsafe { &mut *REST.0.get() }
+    }
+
     /// # Safety
     ///
     /// The caller keeps the rules of [`GlobalAlloc::alloc`].
@@ -141,7 +152,7 @@ impl Memory {
         match self.first.allocate(layout) {
             Some(first) => first,
             // SAFETY: the caller keeps the rules, and the inner allocator asks for no more.
-            None => some(unsafe { self.rest.malloc(layout.size(), layout.align()) }),
+            None => some(unsafe { self.rest().malloc(layout.size(), layout.align()) }),
         }
     }
 }
@@ -162,14 +173,14 @@ unsafe impl GlobalAlloc for Allocator {
             return first;
         }
         // SAFETY: as above.
-        some(unsafe { memory.rest.calloc(layout.size(), layout.align()) })
+        some(unsafe { memory.rest().calloc(layout.size(), layout.align()) })
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let mut memory = hold();
         let Some(offset) = First::offset(old) else {
             // SAFETY: as above; dlmalloc allocated it, because `First` did not.
-            return some(unsafe { memory.rest.realloc(old, layout.size(), layout.align(), size) });
+            return some(unsafe { memory.rest().realloc(old, layout.size(), layout.align(), size) });
         };
         if memory.first.resize(offset, layout.size(), size) {
             return old;
@@ -189,7 +200,7 @@ unsafe impl GlobalAlloc for Allocator {
         match First::offset(old) {
             Some(offset) => memory.first.free(offset, layout.size()),
             // SAFETY: as above; dlmalloc allocated it, because `First` did not.
-            None => unsafe { memory.rest.free(old, layout.size(), layout.align()) },
+            None => unsafe { memory.rest().free(old, layout.size(), layout.align()) },
         }
     }
 }
