@@ -20,23 +20,63 @@ pub(super) struct Checked {
     pub(super) groups: Vec<String>,
 }
 
-/// The reader of a store, and its results so far.
+/// The reader of a store, and the containers that it has found so far.
 pub(super) struct Cache {
     reader: Box<dyn StateReader>,
-    pub(super) files: Files,
+    files: Files,
     known: HashMap<String, Rc<[Checked]>>,
-    /// How many of the known ids have no state file.
-    unknown: usize,
 }
 
 impl Cache {
-    pub(super) fn new(store: Store, files: Files) -> Cache {
-        Cache { reader: store.reader(), files, known: HashMap::default(), unknown: 0 }
+    fn new(store: Store, files: Files) -> Cache {
+        Cache { reader: store.reader(), files, known: HashMap::default() }
+    }
+}
+
+/// The caches of all stores.
+pub(super) struct Caches {
+    /// In the order of [`Store::ALL`].
+    stores: Vec<Cache>,
+    /// The ids that have no state file, and in which stores: a bit for each. Where no container has one, each id is looked up
+    /// in most stores.
+    unknown: HashMap<String, u16>,
+    nothing: Rc<[Checked]>,
+}
+
+const fn bit(store: Store) -> u16 {
+    1 << store as u16
+}
+
+impl Caches {
+    pub(super) fn new(files: &Files) -> Caches {
+        let stores = Store::ALL.into_iter().map(|store| Cache::new(store, files.clone())).collect();
+        Caches { stores, unknown: HashMap::default(), nothing: Rc::default() }
     }
 
-    /// In the order of [`Store::ALL`].
-    pub(super) fn of_all_stores(files: &Files) -> Vec<Cache> {
-        Store::ALL.into_iter().map(|store| Cache::new(store, files.clone())).collect()
+    /// None if the id was not looked up.
+    fn get(&self, store: Store, id: &str) -> Option<&Rc<[Checked]>> {
+        let is_unknown = || self.unknown.get(id).is_some_and(|stores| stores & bit(store) != 0);
+        self.stores[store as usize].known.get(id).or_else(|| is_unknown().then_some(&self.nothing))
+    }
+
+    fn add(&mut self, store: Store, id: &str, known: Rc<[Checked]>) {
+        self.stores[store as usize].known.insert(id.to_owned(), known);
+    }
+
+    fn add_unknown(&mut self, store: Store, id: &str) {
+        if let Some(stores) = self.unknown.get_mut(id) {
+            *stores |= bit(store);
+        } else if self.unknown.len() < Resolver::MOST_UNKNOWN {
+            // Every component of a group's path is looked up, and users create groups of any name.
+            self.unknown.insert(id.to_owned(), bit(store));
+        }
+    }
+
+    /// The state files of a store are read again.
+    pub(super) fn forget(&mut self, store: Store) {
+        let cache = &mut self.stores[store as usize];
+        *cache = Cache::new(store, cache.files.clone());
+        self.unknown.values_mut().for_each(|stores| *stores &= !bit(store));
     }
 }
 
@@ -70,10 +110,10 @@ impl Resolver<'_> {
     /// The init processes of the containers with this id, before any check. None if one of the containers is not root's, or
     /// is known by more than its init process.
     pub(super) fn inits_of_root(&mut self, whose: Whose, store: Store, id: &str) -> Option<Vec<Pid>> {
-        let cache = self.cache(whose, store);
-        if cache.known.contains_key(id) {
+        if self.caches(whose).get(store, id).is_some() {
             return None;
         }
+        let cache = self.cache(whose, store);
         if let Some(inits) = cache.reader.load_inits(&cache.files, id) {
             return Some(inits);
         }
@@ -104,11 +144,15 @@ impl Resolver<'_> {
         ids
     }
 
-    pub(super) fn cache(&mut self, whose: Whose, store: Store) -> &mut Cache {
+    fn caches(&mut self, whose: Whose) -> &mut Caches {
         match whose {
-            Whose::Root => &mut self.caches_of_root[store as usize],
-            Whose::Everyone => &mut self.caches[store as usize],
+            Whose::Root => &mut self.caches_of_root,
+            Whose::Everyone => &mut self.caches,
         }
+    }
+
+    fn cache(&mut self, whose: Whose, store: Store) -> &mut Cache {
+        &mut self.caches(whose).stores[store as usize]
     }
 
     /// The running containers that the query selects by their state files. Only these are verified, and only for these an
@@ -121,7 +165,7 @@ impl Resolver<'_> {
                 None => self.ids(whose, store, query.name),
             };
             for id in ids {
-                let known = match self.cache(whose, store).known.get(&id) {
+                let known = match self.caches(whose).get(store, &id) {
                     Some(known) => known.clone(),
                     None => {
                         let cache = self.cache(whose, store);
@@ -156,25 +200,24 @@ impl Resolver<'_> {
     /// The running containers with this id in a store. There can be several: runtimes that share a store, and users,
     /// choose ids independently.
     pub(super) fn lookup(&mut self, whose: Whose, store: Store, id: &str) -> Rc<[Checked]> {
-        let cache = self.cache(whose, store);
-        if let Some(known) = cache.known.get(id) {
+        if let Some(known) = self.caches(whose).get(store, id) {
             return known.clone();
         }
+        let cache = self.cache(whose, store);
         let loaded = cache.reader.load(&cache.files, id);
         self.check_all(whose, store, id, loaded)
     }
 
     /// Checks the containers with this id in a store, and remembers the result.
     fn check_all(&mut self, whose: Whose, store: Store, id: &str, loaded: Vec<Container>) -> Rc<[Checked]> {
-        let unknown = loaded.is_empty();
+        if loaded.is_empty() {
+            let caches = self.caches(whose);
+            caches.add_unknown(store, id);
+            return caches.nothing.clone();
+        }
         let claims = loaded.into_iter().filter_map(|container| self.check(store, container));
         let known: Rc<[Checked]> = claims.collect();
-        let cache = self.cache(whose, store);
-        // Every component of a group's path is looked up, and users create groups of any name.
-        if !unknown || cache.unknown < Self::MOST_UNKNOWN {
-            cache.unknown += usize::from(unknown);
-            cache.known.insert(id.to_owned(), known.clone());
-        }
+        self.caches(whose).add(store, id, known.clone());
         known
     }
 
@@ -208,7 +251,7 @@ impl Resolver<'_> {
         if groups.is_empty() && container.init_start.is_none() && container.init_written.is_none() {
             // Root's state files are at places of root: no user is searched for.
             let caches = if container.owner == 0 { &self.caches_of_root } else { &self.caches };
-            let cache = &caches[store as usize];
+            let cache = &caches.stores[store as usize];
             cache.reader.date_init(&cache.files, &mut container);
         }
         let alive = match container.init {

@@ -23,7 +23,7 @@ use crate::isolation::identity::Walk;
 use crate::proc::ProcRoot;
 use crate::sys::keyed::HashMap;
 use inits::Inits;
-use lookup::Cache;
+use lookup::Caches;
 pub(super) use lookup::Query;
 use namespaces::Unchecked;
 
@@ -41,9 +41,9 @@ struct Answer {
 pub struct Resolver<'a> {
     proc: &'a ProcRoot,
     files: &'a Files,
-    caches: Vec<Cache>,
+    caches: Caches,
     /// The same for root's state files alone.
-    caches_of_root: Vec<Cache>,
+    caches_of_root: Caches,
     /// Are few processes resolved? Then state files of users are read only where a user's container is possible, and
     /// /proc is scanned only if nothing else leads to an answer.
     few: bool,
@@ -102,8 +102,8 @@ impl<'a> Resolver<'a> {
         Resolver {
             proc,
             files,
-            caches: Cache::of_all_stores(files),
-            caches_of_root: Cache::of_all_stores(&files.without_users()),
+            caches: Caches::new(files),
+            caches_of_root: Caches::new(&files.without_users()),
             few: false,
             last_scan: Vec::new(),
             by_text: HashMap::default(),
@@ -192,10 +192,8 @@ impl<'a> Resolver<'a> {
             return false;
         }
         for caches in [&mut self.caches, &mut self.caches_of_root] {
-            for store in [Store::Containerd, Store::Docker] {
-                let cache = &mut caches[store as usize];
-                *cache = Cache::new(store, cache.files.clone());
-            }
+            caches.forget(Store::Containerd);
+            caches.forget(Store::Docker);
         }
         self.by_text.clear();
         self.by_path.clear();
