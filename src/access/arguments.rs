@@ -24,12 +24,35 @@ use crate::proc::ns::Kind;
 use crate::proc::{ProcRoot, Scan, Stat};
 use crate::sys::{self, SharedBytes};
 
+/// A range of [`Lines::text`]. Small, as each process has one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// ENOMEM above 4 GB: a host would need four million processes.
+    pub(crate) fn new(range: Range<usize>) -> nix::Result<Span> {
+        let small = |place: usize| u32::try_from(place).map_err(|_| Errno::ENOMEM);
+        Ok(Span { start: small(range.start)?, end: small(range.end)? })
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// The command lines of processes.
 #[derive(Default)]
 pub(crate) struct Lines {
     text: Vec<u8>,
     /// Sorted by PID: the range in the text. ETIMEDOUT: the memory of the process is locked.
-    found: Vec<(i32, nix::Result<Range<usize>>)>,
+    found: Vec<(i32, nix::Result<Span>)>,
 }
 
 impl Lines {
@@ -46,19 +69,19 @@ impl Lines {
 
     /// ENOENT for a process that was not read.
     pub(crate) fn get(&self, pid: Pid) -> nix::Result<&[u8]> {
-        self.range(pid).map(|range| &self.text[range])
+        self.span(pid).map(|span| &self.text[span.range()])
     }
 
     /// Where in [`Self::text`] the line is.
-    pub(crate) fn range(&self, pid: Pid) -> nix::Result<Range<usize>> {
+    pub(crate) fn span(&self, pid: Pid) -> nix::Result<Span> {
         let at =
             self.found.binary_search_by_key(&pid.as_raw(), |(pid, _)| *pid).map_err(|_| Errno::ENOENT)?;
-        self.found[at].1.clone()
+        self.found[at].1
     }
 
     /// The processes whose memory is locked.
     pub(crate) fn locked(&self) -> impl Iterator<Item = i32> {
-        let locked = self.found.iter().filter(|(_, range)| *range == Err(Errno::ETIMEDOUT));
+        let locked = self.found.iter().filter(|(_, span)| span.is_err_and(|errno| errno == Errno::ETIMEDOUT));
         locked.map(|(pid, _)| *pid)
     }
 
@@ -73,13 +96,14 @@ impl Lines {
     /// Forks share their arguments, so a user can have thousands of long command lines at no cost: beyond
     /// [`Self::WHOLE`] bytes the others are cut.
     fn add(&mut self, pid: Pid, line: nix::Result<&[u8]>) {
-        let range = line.map(|line| {
+        let span = line.and_then(|line| {
             let start = self.text.len();
             let length = if start < Self::WHOLE { line.len() } else { line.len().min(Self::CUT) };
+            let span = Span::new(start..start + length)?;
             self.text.extend_from_slice(&line[..length]);
-            start..self.text.len()
+            Ok(span)
         });
-        self.found.push((pid.as_raw(), range));
+        self.found.push((pid.as_raw(), span));
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) mod memory;
 pub(crate) mod stream;
 pub(crate) mod watch;
 
-pub(crate) use arguments::{Lines, Reading, account_of, environment, note_of_locked, read_environment};
+pub(crate) use arguments::{Lines, Reading, Span, account_of, environment, note_of_locked, read_environment};
 pub(crate) use below_root::{Node, Space, below_root};
 pub(crate) use extents::extents;
 

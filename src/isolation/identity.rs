@@ -76,7 +76,8 @@ impl First {
 
 impl Walk {
     pub(crate) fn new(proc: &ProcRoot, way: Way, pids: Vec<Pid>) -> nix::Result<Walk> {
-        let (ahead, first, parents) = (VecDeque::new(), Vec::new(), ById::default());
+        let (ahead, first) = (VecDeque::new(), Vec::new());
+        let parents = ById::with_capacity_and_hasher(pids.len(), Default::default());
         Ok(Walk { identify: Identify::new(proc, way)?, left: pids.into(), ahead, first, parents })
     }
 
@@ -93,19 +94,25 @@ impl Walk {
     /// The PIDs of the held processes that have ended: they may be those of other processes now, and what was read of them
     /// that of either. A zombie keeps its PID. In order.
     pub(crate) fn ended(&self) -> Vec<i32> {
+        /// How many are asked at once.
+        const PART: usize = 1024;
         let Some(by_pidfd) = &self.identify.by_pidfd else { return Vec::new() };
-        let (pids, pidfds): (Vec<i32>, Vec<&OwnedFd>) =
-            by_pidfd.held.iter().map(|(pid, fd)| (*pid, fd)).unzip();
-        let mut asked: Vec<PollFd<'_>> =
-            pidfds.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
-        let count = poll(&mut asked, PollTimeout::ZERO);
-        if count == Ok(0) {
-            return Vec::new();
+        let mut held = by_pidfd.held.iter();
+        let mut ended = Vec::new();
+        loop {
+            let part: Vec<(&i32, &OwnedFd)> = held.by_ref().take(PART).collect();
+            if part.is_empty() {
+                break;
+            }
+            let mut asked: Vec<PollFd<'_>> =
+                part.iter().map(|(_, fd)| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+            let count = poll(&mut asked, PollTimeout::ZERO);
+            // If poll(2) fails, each is asked.
+            let may_have = |asked: &PollFd<'_>| count.is_err() || asked.any().unwrap_or(true);
+            let has_ended = |fd: &OwnedFd| sys::pidfd_alive(fd) == Err(Errno::ESRCH);
+            let of_part = part.iter().zip(&asked).filter(|((_, fd), asked)| may_have(asked) && has_ended(fd));
+            ended.extend(of_part.map(|((pid, _), _)| **pid));
         }
-        // If poll(2) fails, each is asked.
-        let may_have = |at: usize| count.is_err() || asked[at].any().unwrap_or(true);
-        let has_ended = |at: &usize| may_have(*at) && sys::pidfd_alive(pidfds[*at]) == Err(Errno::ESRCH);
-        let mut ended: Vec<i32> = (0..pids.len()).filter(has_ended).map(|at| pids[at]).collect();
         ended.sort_unstable();
         ended
     }

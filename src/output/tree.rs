@@ -33,12 +33,34 @@ pub struct Forest {
     lines: String,
 }
 
+/// Small numbers, because there are tens of thousands of rows.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Row {
-    pub node: usize,
-    lines: Range<usize>,
+    node: u32,
+    lines: Range<u32>,
     /// The width of the lines in columns.
-    width: usize,
+    width: u32,
+}
+
+impl Row {
+    fn flat(node: usize) -> Row {
+        Row { node: small(node), lines: 0..0, width: 0 }
+    }
+
+    #[must_use]
+    pub fn node(&self) -> usize {
+        self.node as usize
+    }
+
+    /// The node has another number.
+    pub fn move_to(&mut self, node: usize) {
+        self.node = small(node);
+    }
+}
+
+/// Linux has at most 4 million processes and threads, and the lines before each have fewer than 200 bytes.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// The number of levels that are drawn. Deeper rows show how much deeper they are, so that a chain of ten thousand
@@ -48,12 +70,12 @@ const DRAWN: usize = 32;
 impl Forest {
     /// Adds a row without lines.
     pub fn flat(&mut self, node: usize) {
-        self.rows.push(Row { node, lines: 0..0, width: 0 });
+        self.rows.push(Row::flat(node));
     }
 
     /// Adds rows without lines.
     pub(crate) fn all_flat(&mut self, nodes: &[usize]) {
-        self.rows.extend(nodes.iter().map(|&node| Row { node, lines: 0..0, width: 0 }));
+        self.rows.extend(nodes.iter().copied().map(Row::flat));
     }
 
     /// Adds nodes by their ids, in ascending order, each with the id of its parent. Roots and children keep the order
@@ -71,18 +93,18 @@ impl Forest {
         order: impl DoubleEndedIterator<Item = usize> + Clone,
         glyphs: Glyphs,
     ) {
-        let parent: Vec<Option<usize>> = (0..ids.len())
-            .map(|node| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node))
-            .collect();
+        let parent_of = |node: usize| ids.binary_search(&parents[node]).ok().filter(|&parent| parent != node);
         let mut links = Links { child: vec![NONE; ids.len()], next: vec![NONE; ids.len()] };
+        let mut is_root = vec![true; ids.len()];
         for node in order.clone().rev() {
-            if let Some(parent) = &parent[node] {
-                links.next[node] = std::mem::replace(&mut links.child[*parent], node);
+            if let Some(parent) = parent_of(node) {
+                is_root[node] = false;
+                links.next[node] = std::mem::replace(&mut links.child[parent], small(node));
             }
         }
         self.rows.reserve(ids.len());
         let mut drawing = Drawing { links, seen: vec![false; ids.len()], forest: self, glyphs };
-        let roots = order.clone().filter(|&node| parent[node].is_none());
+        let roots = order.clone().filter(|&node| is_root[node]);
         for root in roots.chain(order) {
             drawing.tree(root);
         }
@@ -91,7 +113,11 @@ impl Forest {
     /// The lines before a row, and their width in columns.
     #[must_use]
     pub fn lines(&self, row: &Row) -> (&str, usize) {
-        (self.lines.get(row.lines.clone()).unwrap_or_default(), row.width)
+        (self.lines_in(&row.lines), row.width as usize)
+    }
+
+    fn lines_in(&self, range: &Range<u32>) -> &str {
+        self.lines.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
 
     fn push(&mut self, node: usize, glyphs: &Glyphs, bars: &[bool], last: bool) {
@@ -107,22 +133,22 @@ impl Forest {
         self.lines.push_str(if last { glyphs.last } else { glyphs.branch });
         // Most siblings have the same lines.
         let above = self.rows.last().map(|row| row.lines.clone()).unwrap_or_default();
-        let same = self.lines[above.clone()] == self.lines[start..];
-        let lines = if same { above } else { start..self.lines.len() };
+        let same = *self.lines_in(&above) == self.lines[start..];
+        let lines = if same { above } else { small(start)..small(self.lines.len()) };
         if same {
             self.lines.truncate(start);
         }
-        self.rows.push(Row { node, lines, width });
+        self.rows.push(Row { node: small(node), lines, width: small(width) });
     }
 }
 
 /// The first child and the next sibling of every node.
 struct Links {
-    child: Vec<usize>,
-    next: Vec<usize>,
+    child: Vec<u32>,
+    next: Vec<u32>,
 }
 
-const NONE: usize = usize::MAX;
+const NONE: u32 = u32::MAX;
 
 struct Drawing<'a> {
     links: Links,
@@ -150,10 +176,10 @@ impl Drawing<'_> {
                 lines.push(!last);
             }
             if !last {
-                stack.push((next, depth));
+                stack.push((next as usize, depth));
             }
             if self.links.child[node] != NONE {
-                stack.push((self.links.child[node], depth + 1));
+                stack.push((self.links.child[node] as usize, depth + 1));
             }
         }
     }
@@ -167,7 +193,7 @@ mod tests {
         let (ids, parents): (Vec<i32>, Vec<i32>) = nodes.iter().copied().unzip();
         let mut forest = Forest::default();
         forest.grow(&ids, &parents, Glyphs::new(false));
-        forest.rows.iter().map(|row| format!("{}{}", forest.lines(row).0, ids[row.node])).collect()
+        forest.rows.iter().map(|row| format!("{}{}", forest.lines(row).0, ids[row.node()])).collect()
     }
 
     #[test]

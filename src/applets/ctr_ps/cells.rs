@@ -69,7 +69,7 @@ impl Source for Cells<'_> {
     }
 
     fn section(&self, row: usize) -> Option<Cow<'_, str>> {
-        let container = |row: usize| self.process(row).container;
+        let container = |row: usize| self.process(row).container();
         let first = row.checked_sub(1).is_none_or(|above| container(above) != container(row));
         (self.by_container && first).then(|| match self.seen(container(row)) {
             Some(seen) => text::escape(title(seen).as_bytes()).into_owned().into(),
@@ -80,7 +80,7 @@ impl Source for Cells<'_> {
     fn colour(&self, row: usize, column: usize) -> Option<&str> {
         let names_container = matches!(self.columns[column], Id::Container | Id::Name);
         let process = self.process(row);
-        self.seen(process.container).filter(|_| names_container).map(|seen| seen.container.id.as_str())
+        self.seen(process.container()).filter(|_| names_container).map(|seen| seen.container.id.as_str())
     }
 }
 
@@ -99,7 +99,7 @@ fn title(seen: &Seen) -> String {
 
 impl Cells<'_> {
     fn process(&self, row: usize) -> &Process {
-        &self.found.list[self.forest.rows[row].node]
+        &self.found.list[self.forest.rows[row].node()]
     }
 
     fn seen(&self, container: Option<usize>) -> Option<&Seen> {
@@ -107,7 +107,7 @@ impl Cells<'_> {
     }
 
     pub(super) fn value<'a>(&'a self, id: Id, process: &'a Process) -> Value<'a> {
-        let container = || self.seen(process.container).map(|seen| &*seen.container);
+        let container = || self.seen(process.container()).map(|seen| &*seen.container);
         let details = process.details.as_deref();
         match id {
             Id::User => match process.uid {
@@ -125,7 +125,7 @@ impl Cells<'_> {
             Id::Container if self.facts.json && !self.facts.labels => {
                 Value::maybe(container().and_then(|c| c.name.as_deref()))
             }
-            Id::Container => Value::maybe(self.seen(process.container).map(|seen| seen.label.as_str())),
+            Id::Container => Value::maybe(self.seen(process.container()).map(|seen| seen.label.as_str())),
             Id::Owner => match container().and_then(Container::known_owner) {
                 Some(owner) => self.user(owner),
                 None => Value::None,
@@ -145,7 +145,7 @@ impl Cells<'_> {
             | Id::Created
             | Id::Chain => container().map_or(Value::None, |container| container_value(id, container)),
             Id::Ports | Id::OomKills | Id::Psi(_) => {
-                let column = ListColumn::of(id).zip(self.of_containers).zip(process.container);
+                let column = ListColumn::of(id).zip(self.of_containers).zip(process.container());
                 column.map_or(Value::None, |((column, list), container)| list.value(container, column))
             }
             _ => details.map_or(Value::None, |details| self.fact(id, process, details)),
@@ -175,7 +175,7 @@ impl Cells<'_> {
             },
             Id::Gid => Value::number(state.and_then(|state| state.gids.get(1)).copied()),
             Id::Cuid => Value::number(details.cuid),
-            Id::Cuser => match (&details.cuser, process.container) {
+            Id::Cuser => match (&details.cuser, process.container()) {
                 (Some(name), _) => Value::Bytes(Cow::Borrowed(name)),
                 (None, None) => process.uid.map_or(Value::None, |uid| self.user(uid)),
                 (None, Some(_)) => details.cuid.map_or(Value::None, |uid| Value::owned(uid.to_string())),
@@ -198,7 +198,7 @@ impl Cells<'_> {
                 state.map_or(Value::None, |state| Value::owned(caps_text::names(state.sets.effective)))
             }
             Id::Capdiff => {
-                let container = self.seen(process.container).map(|seen| &*seen.container);
+                let container = self.seen(process.container()).map(|seen| &*seen.container);
                 let diff = container.zip(state);
                 let diff = diff.and_then(|(container, state)| {
                     caps_text::against_default(container, state.sets.bounding)
@@ -259,7 +259,7 @@ fn rare_value<'r>(id: Id, process: &Process, rare: &'r Rare) -> Value<'r> {
     match id {
         Id::Cgroups => cgroup.map_or(Value::None, cgroups),
         Id::PodUid => {
-            let text = cgroup.filter(|_| process.container.is_some());
+            let text = cgroup.filter(|_| process.container().is_some());
             let paths = text.into_iter().flat_map(|text| cgroup::parse(text).map(|line| line.path));
             let uid = paths.filter_map(|path| std::str::from_utf8(path).ok()).find_map(pod_uid);
             uid.map_or(Value::None, Value::owned)

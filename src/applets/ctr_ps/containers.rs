@@ -103,7 +103,7 @@ impl Containers {
     /// Counts the processes, and finds the first process of containers whose state file does not name it.
     pub(super) fn complete(&mut self, processes: &[Process]) {
         for process in processes {
-            let Some(own) = process.container else { continue };
+            let Some(own) = process.container() else { continue };
             let mut around = Some(own);
             while let Some(number) = around {
                 self.all[number].processes += 1;
@@ -119,13 +119,13 @@ impl Containers {
 
     /// Finds the first process, in the order of the list, whose parent is not in the container.
     fn find_heads(&mut self, processes: &[Process]) {
-        let wanted = |process: &&Process| process.container.is_some_and(|own| self.all[own].init.is_none());
+        let wanted = |process: &&Process| process.container().is_some_and(|own| self.all[own].init.is_none());
         let members: Vec<&Process> = processes.iter().filter(wanted).collect();
         let all: HashMap<i32, Option<usize>> =
-            members.iter().map(|process| (process.pid, process.container)).collect();
+            members.iter().map(|process| (process.pid, process.container())).collect();
         for process in members {
-            let is_head = process.ppid.and_then(|parent| all.get(&parent)) != Some(&process.container);
-            if let Some(number) = process.container.filter(|_| is_head) {
+            let is_head = process.ppid.and_then(|parent| all.get(&parent)) != Some(&process.container());
+            if let Some(number) = process.container().filter(|_| is_head) {
                 let seen = &mut self.all[number];
                 seen.head = seen.head.or(Some(process.pid));
             }

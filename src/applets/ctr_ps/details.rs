@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
 
     /// The user's name in the passwd file of the container, which is read below the process's root directory.
     fn user_inside(&mut self, process: &Process, uid: u32) -> Option<Vec<u8>> {
-        let container = process.container.filter(|_| process.how != Some(IdentifiedBy::Cgroup))?;
+        let container = process.container().filter(|_| process.how != Some(IdentifiedBy::Cgroup))?;
         let users = self.passwd.entry(container).or_insert_with(|| {
             let account = Account::of_owner(process.uid.unwrap_or(0), process.pid);
             let files = inside(self.proc, Pid::from_raw(process.pid), account);
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         let pid = Pid::from_raw(process.pid);
         if let Some(thread) = process.thread {
             let name = Status::parse(status(self.status_text(pid, Some(Pid::from_raw(thread))))?).name;
-            process.command = self.commands.add_name(&[b"{", &name[..], b"}"].concat());
+            process.command = self.commands.add_name(&[b"{", &name[..], b"}"].concat())?;
             return Ok(());
         }
         let arguments = !process.kernel_thread && !self.no_args;
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         if process.command.is_empty() {
             let status = Status::parse(status(self.scan.status_text(pid))?);
             let name = if self.no_args && !process.kernel_thread { status.name } else { bracketed(&status) };
-            process.command = self.commands.add_name(&name);
+            process.command = self.commands.add_name(&name)?;
         }
         Ok(())
     }

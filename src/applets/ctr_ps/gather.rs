@@ -12,7 +12,7 @@ use super::details::Reader;
 use super::origin;
 use super::process::{Commands, Process};
 use super::select::{Filter, Selection, Terminal};
-use crate::access::{Lines, Reading};
+use crate::access::{Lines, Reading, Span};
 use crate::container::records::Records;
 use crate::container::{Files, Resolver, Tagger};
 use crate::isolation::identity::{Walk, Way};
@@ -119,10 +119,10 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
             cpid: identity.cpid,
             uid: identity.euid,
             kernel_thread: identity.kernel_thread,
-            container: tag.as_ref().map(|tag| containers.number(&tag.container)),
+            container: tag.as_ref().and_then(|tag| u32::try_from(containers.number(&tag.container)).ok()),
             how: tag.map(|tag| tag.identified_by),
             via: None,
-            command: 0..0,
+            command: Span::default(),
             details: None,
         });
     }

@@ -373,7 +373,7 @@ fn list_once(call: &Call, host: &Host, request: &Request, columns: &Columns) -> 
     let names_are_missing = found.containers.all.iter().any(is_unverified);
     exit::hint(|| missing_names(host, request).filter(|_| names_are_missing));
     exit::hint_at_rights();
-    let none_contained = || found.list.iter().all(|process| process.container.is_none());
+    let none_contained = || found.list.iter().all(|process| process.container().is_none());
     Ok(u8::from(!request.selection.pids.is_empty() && (!found.missing.is_empty() || none_contained())))
 }
 

@@ -8,7 +8,7 @@ use crate::container::IdentifiedBy;
 pub(super) fn find(list: &mut [Process], containers: &Containers) {
     for at in 0..list.len() {
         // Without a known first process the origin is unknown.
-        if list[at].container.is_none_or(|number| containers.all[number].init.is_none()) {
+        if list[at].container().is_none_or(|number| containers.all[number].init.is_none()) {
             continue;
         }
         // Go up to the first ancestor whose origin is known or that has no parent here, then down again. A cycle ends
@@ -36,15 +36,15 @@ pub(super) fn find(list: &mut [Process], containers: &Containers) {
 /// The parent of a process, if it is in the same container and the process is not the first one there.
 fn parent(list: &[Process], containers: &Containers, at: usize) -> Option<usize> {
     let process = &list[at];
-    let init = containers.all[process.container?].init;
+    let init = containers.all[process.container()?].init;
     let ppid = process.ppid.filter(|_| init != Some(process.pid))?;
     let parent = list.binary_search_by_key(&ppid, |process| process.pid).ok()?;
-    (list[parent].container == process.container).then_some(parent)
+    (list[parent].container() == process.container()).then_some(parent)
 }
 
 /// The origin of a process, by that of its parent.
 fn origin_of(process: &Process, parent: Option<Origin>, containers: &Containers) -> Option<Origin> {
-    let init = containers.all[process.container?].init?;
+    let init = containers.all[process.container()?].init?;
     let later = match process.how {
         Some(IdentifiedBy::State | IdentifiedBy::Cgroup) => Origin::Exec,
         _ => Origin::Ns,
@@ -59,6 +59,7 @@ fn origin_of(process: &Process, parent: Option<Origin>, containers: &Containers)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Span;
     use crate::container::{Container, Runtime};
     use std::rc::Rc;
 
@@ -70,10 +71,10 @@ mod tests {
             cpid: Some(pid),
             uid: None,
             kernel_thread: false,
-            container,
+            container: container.and_then(|number| u32::try_from(number).ok()),
             how: container.map(|_| how),
             via: None,
-            command: 0..0,
+            command: Span::default(),
             details: None,
         }
     }

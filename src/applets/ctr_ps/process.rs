@@ -1,10 +1,8 @@
 //! A process to show, and its details.
 
-use std::ops::Range;
-
 use nix::unistd::Pid;
 
-use crate::access::Lines;
+use crate::access::{Lines, Span};
 use crate::container::IdentifiedBy;
 use crate::proc::ns::Kind;
 use crate::proc::{Credentials, Stat};
@@ -50,20 +48,26 @@ pub(super) struct Process {
     /// The effective user.
     pub uid: Option<u32>,
     pub kernel_thread: bool,
-    /// The number of its container.
-    pub container: Option<usize>,
+    /// See [`Self::container`].
+    pub container: Option<u32>,
     pub how: Option<IdentifiedBy>,
     pub via: Option<Origin>,
     /// The range of its command line in [`super::gather::Found::commands`].
-    pub command: Range<usize>,
+    pub command: Span,
     pub details: Option<Box<Details>>,
 }
 
 impl Process {
+    /// The number of its container.
+    #[must_use]
+    pub(super) fn container(&self) -> Option<usize> {
+        self.container.map(|number| number as usize)
+    }
+
     /// One of its other threads.
     #[must_use]
     pub(super) fn thread(&self, thread: i32) -> Process {
-        Process { thread: Some(thread), command: 0..0, details: None, ..*self }
+        Process { thread: Some(thread), command: Span::default(), details: None, ..*self }
     }
 
     /// The number that it has among processes and threads.
@@ -130,23 +134,21 @@ impl Commands {
 
     /// The command line of a process, with control characters not escaped.
     pub(super) fn line(&self, process: &Process) -> &[u8] {
-        self.0.text().get(process.command.clone()).unwrap_or_default()
+        self.0.text().get(process.command.range()).unwrap_or_default()
     }
 
     /// The arguments of a process. The NULs between them become blanks.
-    pub(super) fn arguments(&mut self, pid: Pid) -> nix::Result<Range<usize>> {
-        let mut range = self.0.range(pid)?;
-        let line = &mut self.0.text_mut()[range.clone()];
-        let end = joined(line);
-        range.end = range.start + end;
-        Ok(range)
+    pub(super) fn arguments(&mut self, pid: Pid) -> nix::Result<Span> {
+        let range = self.0.span(pid)?.range();
+        let end = joined(&mut self.0.text_mut()[range.clone()]);
+        Span::new(range.start..range.start + end)
     }
 
-    pub(super) fn add_name(&mut self, name: &[u8]) -> Range<usize> {
+    pub(super) fn add_name(&mut self, name: &[u8]) -> nix::Result<Span> {
         let text = self.0.text_mut();
         let start = text.len();
         text.extend_from_slice(name);
-        start..text.len()
+        Span::new(start..text.len())
     }
 }
 

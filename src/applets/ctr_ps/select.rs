@@ -88,8 +88,8 @@ impl Selection {
                 process.how.is_some_and(|how| self.hows.contains(&how))
                     || process.via.is_some_and(|via| self.vias.contains(&via)),
             )
-            && any(!self.contained, process.container.is_some())
-            && any(!self.host, process.container.is_none())
+            && any(!self.contained, process.container().is_some())
+            && any(!self.host, process.container().is_none())
     }
 }
 
@@ -160,7 +160,7 @@ impl Filter {
 
     /// Is the process shown?
     pub(super) fn shows(&self, containers: &Containers, selection: &Selection, process: &Process) -> bool {
-        let among = match process.container {
+        let among = match process.container() {
             Some(container) => self.has(containers, container),
             None => self.none,
         };
@@ -180,7 +180,7 @@ impl Filter {
     }
 
     fn fits_cpid(&self, containers: &Containers, process: &Process) -> bool {
-        let Some(own) = process.container else { return true };
+        let Some(own) = process.container() else { return true };
         self.words.is_empty()
             || containers.chain(own).any(|number| {
                 self.words.iter().any(|(word, cpid)| {
@@ -221,7 +221,7 @@ fn find(
             return Ok(vec![(number(&container)?, None)]);
         }
         // Digits that are the PID of no process in a container may still be the beginning of an id.
-        match process.map(|process| process.container) {
+        match process.map(|process| process.container()) {
             Some(Some(container)) => return Ok(vec![(container, None)]),
             Some(None) if matching(all, word).is_empty() => {
                 bail!("process {word} is in no container")
@@ -243,7 +243,7 @@ fn find(
         };
         let numbers = group.iter().map(number).collect::<Result<Vec<usize>>>()?;
         let has = |number: &usize| {
-            list.iter().any(|process| process.container == Some(*number) && process.cpid == Some(cpid))
+            list.iter().any(|process| process.container() == Some(*number) && process.cpid == Some(cpid))
         };
         return match numbers.iter().filter(|number| has(number)).collect::<Vec<_>>()[..] {
             [] => Err(target::no_process(&group[0], cpid)),

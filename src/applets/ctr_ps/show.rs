@@ -49,7 +49,7 @@ pub(super) fn processes(
     sort(&mut nodes, &view.keys, &|node, id| exact.value(id, &found.list[node]));
     let forest = order(found, request, &nodes);
     if request.form == Form::Quiet {
-        forest.rows.iter().try_for_each(|row| writeln!(out, "{}", found.list[row.node].pid))?;
+        forest.rows.iter().try_for_each(|row| writeln!(out, "{}", found.list[row.node()].pid))?;
         return Ok(());
     }
     let mut cells = Cells::new((found, &forest), &columns.ids, &host.users, &facts);
@@ -233,7 +233,7 @@ fn order(found: &Found, request: &Request, nodes: &[usize]) -> Forest {
     }
     // Containers are sorted by name; the host comes last.
     let label = |node: usize| {
-        let container = found.list[node].container;
+        let container = found.list[node].container();
         (container.is_none(), container.map(|number| (&found.containers.all[number].label, number)))
     };
     let mut sorted = nodes.to_vec();
@@ -254,7 +254,7 @@ fn arrange(to: &mut Forest, list: &[Process], nodes: &[usize], forest: bool) {
     let own = ids(nodes);
     if own.is_sorted() {
         to.grow(&own, &parents(nodes), glyphs);
-        to.rows[first..].iter_mut().for_each(|row| row.node = nodes[row.node]);
+        to.rows[first..].iter_mut().for_each(|row| row.move_to(nodes[row.node()]));
         return;
     }
     let mut places: Vec<usize> = (0..nodes.len()).collect();
@@ -263,5 +263,5 @@ fn arrange(to: &mut Forest, list: &[Process], nodes: &[usize], forest: bool) {
     let mut ordered = vec![0; nodes.len()];
     places.iter().enumerate().for_each(|(at, &place)| ordered[place] = at);
     to.grow_in_order(&ids(&sorted), &parents(&sorted), ordered.iter().copied(), glyphs);
-    to.rows[first..].iter_mut().for_each(|row| row.node = sorted[row.node]);
+    to.rows[first..].iter_mut().for_each(|row| row.move_to(sorted[row.node()]));
 }

@@ -79,7 +79,7 @@ impl Frame {
         let mut forest = Forest::default();
         forest.grow(&ids, &parents, Glyphs::new(style::unicode()));
         let line = |shown: &tree::Row| {
-            let row = all[rows[shown.node]];
+            let row = all[rows[shown.node()]];
             let (lines, width) = forest.lines(shown);
             let around = above(row).map(|at| format!("{}/", all[at].container));
             let repeated =

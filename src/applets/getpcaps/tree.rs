@@ -42,7 +42,7 @@ pub(super) fn show(request: &mut Request, by_target: bool) -> Result<(), Exit> {
     let mut forest = Forest::default();
     forest.grow(&ids, &parents, Glyphs::new(style::unicode()));
     for row in &forest.rows {
-        let pid = pids[row.node];
+        let pid = pids[row.node()];
         let state = &states[&pid];
         let name = text::escape(&state.name);
         let line = format!("{}{name}({pid}){}\n", forest.lines(row).0, quoted(&state.sets, request.last));

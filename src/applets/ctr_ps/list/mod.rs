@@ -57,7 +57,7 @@ impl<'a> List<'a> {
         (columns, form): (&'a [ListColumn], Form),
     ) -> Self {
         let containers = facts.containers;
-        let has_process = |number| found.list.iter().any(|process| process.container == Some(number));
+        let has_process = |number| found.list.iter().any(|process| process.container() == Some(number));
         let shown = |&number: &usize| {
             found.chosen.has(containers, number) && (!selection.by_process() || has_process(number))
         };
