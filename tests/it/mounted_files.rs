@@ -17,7 +17,7 @@ fn spec(file: &str, source: &str, annotations: &str) -> String {
 fn shown(layout: &mut Layout, namespace: &str, group: &str, spec: &str) -> (i64, Option<String>) {
     let pid = layout.expect(group, Expected::default());
     bundle(layout, STATE, namespace, &id(1), pid, spec);
-    (pid, layout.tag(pid).map(|tag| tag.container.label()))
+    (pid, layout.shown(pid))
 }
 
 const POD: &str = r#""io.kubernetes.cri.sandbox-name":"shop","io.kubernetes.cri.sandbox-namespace":"prod",
@@ -40,7 +40,7 @@ fn a_volume_neither_hides_nor_changes_a_name() {
         assert_eq!(name.as_deref(), Some(expected.as_str()), "{namespace} {annotations}");
         let forged = config("prod-database", pid, "{}");
         layout.file(format!("home/u/containers/{own}/config.v2.json"), forged);
-        let name = layout.tag(pid).map(|tag| tag.container.label());
+        let name = layout.shown(pid);
         assert_eq!(name, Some(expected), "{namespace} {annotations}");
     }
 }

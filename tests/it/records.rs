@@ -9,11 +9,11 @@ use std::os::unix::fs::{chown, symlink};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::common::ctr_ps::WEB;
-use crate::common::layout::engines::{config, of_docker_without_root, of_podman};
+use crate::common::ctr_ps::{DB, WEB};
+use crate::common::layout::engines::{config, of_docker_without_root, of_podman, podman};
 use crate::common::layout::machines::runc;
 use crate::common::layout::mutated::state;
-use crate::common::layout::{Expected, LAYOUTS, Layout, START, USER, files_below, id};
+use crate::common::layout::{Expected, LATE, LAYOUTS, Layout, START, USER, files_below, id};
 use crate::common::{inputs, root, skip};
 use ctrbox::testing::container::target::{find_by_record, matching};
 use ctrbox::testing::container::{Container, IdentifiedBy, Runtime};
@@ -99,7 +99,6 @@ fn a_container_inside_of_a_container_by_the_records_inside() {
 /// The process with the PID began at another time than the state file says, or after the file was written.
 #[test]
 fn a_recycled_pid_is_in_no_container() {
-    let late = 400 * 365 * 86_400 * 100;
     for (name, make) in LAYOUTS {
         if matches!(name, "lxc" | "snap" | "groups") {
             continue; // no process is named there
@@ -107,7 +106,7 @@ fn a_recycled_pid_is_in_no_container() {
         let mut layout = Layout::new(&format!("records-stale-{name}"));
         make(&mut layout);
         for (pid, expected) in layout.expected.clone() {
-            layout.process(pid, expected.owner, "/user.slice/session-1.scope", late);
+            layout.process(pid, expected.owner, "/user.slice/session-1.scope", LATE);
             let found = layout.proven(pid);
             assert!(found.is_none(), "{}: {found:?}", expected.shown);
         }
@@ -272,4 +271,16 @@ fn warnings_do_not_quote_files() {
     });
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].ends_with("config.v2.json: not the JSON that was expected (line 1)"), "{problems:?}");
+}
+
+/// Podman 5 writes an empty name for the image of a pod's infra container.
+#[test]
+fn an_empty_name_of_an_image_is_no_image() {
+    let mut layout = Layout::new("records-infra");
+    let pid = layout.init(&format!("/machine.slice/libpod-{DB}.scope"));
+    podman(&layout, "var/lib/containers/storage", "run/containers/storage", DB, "infra", pid);
+    let list = "var/lib/containers/storage/overlay-containers/containers.json";
+    assert_eq!(layout.proven(pid).expect("a container").image.as_deref(), Some("img:1"));
+    layout.replace(list, "img:1", "");
+    assert_eq!(layout.proven(pid).expect("a container").image, None);
 }

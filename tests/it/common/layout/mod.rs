@@ -19,6 +19,8 @@ use super::ctr_ps::Host;
 pub const UUID: &str = "0b3f5a52-1111-2222-3333-4444deadbeef";
 pub const USER: u32 = 1234;
 pub const START: u64 = 777;
+/// A start after the time at which any state file was written.
+pub const LATE: u64 = 400 * 365 * 86_400 * 100;
 
 /// A host, and the expected result: PID of an init process, and its container.
 pub struct Layout {
@@ -74,14 +76,19 @@ impl Layout {
         self.file(format!("proc/{pid}/status"), status);
         let stat = format!("{pid} (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0\n");
         self.file(format!("proc/{pid}/stat"), stat);
-        std::fs::create_dir_all(self.host.root().join(format!("proc/{pid}/ns"))).expect("a directory");
         for (kind, id) in
             [("pid", 10_000 + pid), ("mnt", 20_000 + pid), ("net", 30_000 + pid), ("ipc", 40_000 + pid)]
         {
-            let link = self.host.root().join(format!("proc/{pid}/ns/{kind}"));
-            _ = std::fs::remove_file(&link);
-            symlink(format!("{kind}:[{id}]"), link).expect("a link");
+            self.link(&format!("proc/{pid}/ns/{kind}"), format!("{kind}:[{id}]"));
         }
+    }
+
+    /// A link, in place of the one that is there.
+    pub fn link(&self, path: &str, target: impl AsRef<Path>) {
+        let path = self.host.root().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        _ = std::fs::remove_file(&path);
+        symlink(target, path).expect("a link");
     }
 
     /// Puts a process outside of all containers above another one.
@@ -115,6 +122,11 @@ impl Layout {
         pid
     }
 
+    /// An init process in a control group.
+    pub fn init(&mut self, cgroup: &str) -> i64 {
+        self.expect(cgroup, Expected::default())
+    }
+
     pub fn look<T>(&self, look: impl FnOnce(&mut Resolver<'_>) -> T) -> T {
         allow_forks();
         forget_spent_time();
@@ -125,6 +137,11 @@ impl Layout {
 
     pub fn tag(&self, pid: i64) -> Option<Tag> {
         self.look(|resolver| self.tag_by(resolver, pid))
+    }
+
+    /// The container that is shown for a process.
+    pub fn shown(&self, pid: i64) -> Option<String> {
+        self.tag(pid).map(|tag| tag.container.label())
     }
 
     fn tag_by(&self, resolver: &mut Resolver<'_>, pid: i64) -> Option<Tag> {
