@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::common::Scratch;
+use crate::common::ctr_whose::{docker, things};
 use crate::common::layout::Layout;
-use crate::ctr_whose::{docker, things};
 
 /// What a copy does not have is not asked of this host, and what it has in the place of files is neither followed out of it
 /// nor waited for.

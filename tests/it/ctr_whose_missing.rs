@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::common::ctr_whose::{answers, docker, of, podman, things, two, whose};
 use crate::common::layout::{Layout, START, id};
 use crate::common::{stderr, stdout};
-use crate::ctr_whose::{answers, docker, of, podman, things, two, whose};
 
 const NOBODY: [[String; 3]; 0] = [];
 

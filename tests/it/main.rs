@@ -54,6 +54,7 @@ mod ctr_top_screen;
 mod ctr_whose;
 mod ctr_whose_copies;
 mod ctr_whose_files;
+mod ctr_whose_groups;
 mod ctr_whose_lines;
 mod ctr_whose_live;
 mod ctr_whose_missing;

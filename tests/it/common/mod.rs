@@ -6,6 +6,7 @@ pub mod containers;
 pub mod ctr_inspect;
 pub mod ctr_ps;
 pub mod ctr_top;
+pub mod ctr_whose;
 pub mod fuse;
 pub mod layout;
 pub mod lsns;
