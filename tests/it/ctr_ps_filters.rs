@@ -1,6 +1,6 @@
 //! The filters of ctr-ps.
 
-use crate::common::ctr_ps::{DB, Host, WEB, of, scope};
+use crate::common::ctr_ps::{DB, Host, WEB, of, scope, unverified};
 use crate::common::process::{failure, printed};
 
 fn config(name: &str, pid: i64, image: &str, labels: &str) -> String {
@@ -76,4 +76,29 @@ fn mistakes_in_filters_are_reported() {
         assert_eq!(status, Some(1), "{options:?}");
         assert!(said.contains(message), "{options:?}: {said}");
     }
+}
+
+#[test]
+fn words_without_a_process_select_none() {
+    let host = Host::new("ctr-ps-nobody");
+    host.process(100, 1, &scope(WEB), b"sleep\x001\0");
+    assert_eq!(host.containers()[&100], unverified(WEB), "it has no name");
+    for word in ["", ",", ",,", "?", "@1", "docker:", "docker:?"] {
+        let (status, message) = failure(of(host.root()).args(["-q", "-c", word]));
+        assert_eq!(status, Some(1), "{word}: {message}");
+    }
+}
+
+#[test]
+fn a_pod_of_pause_processes_alone() {
+    let host = Host::new("ctr-ps-pauses");
+    for (pid, id) in [(100, WEB), (101, DB)] {
+        let group = format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope");
+        host.process(pid, 1, &group, b"/pause\0");
+        let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}");
+        host.file(&format!("{bundle}/init.pid"), pid.to_string());
+        let names = r#""io.kubernetes.cri.sandbox-name":"web","io.kubernetes.cri.sandbox-namespace":"ns""#;
+        host.file(&format!("{bundle}/config.json"), format!(r#"{{"annotations":{{{names}}}}}"#));
+    }
+    assert_eq!(printed(of(host.root()).args(["-q", "-c", "ns/web"])), "100\n101\n");
 }

@@ -40,6 +40,7 @@ mod ctr_inspect_stopped;
 mod ctr_inspect_targets;
 mod ctr_ps;
 mod ctr_ps_filters;
+mod ctr_ps_forged;
 mod ctr_ps_habits;
 mod ctr_ps_hostile;
 mod ctr_ps_limits;
