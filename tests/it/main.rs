@@ -76,6 +76,7 @@ mod install;
 mod layers;
 mod lsns;
 mod lsns_kept;
+mod lsns_live;
 mod lsns_proc;
 mod lsns_usage;
 mod monitors;
