@@ -92,6 +92,7 @@ mod nsenter_env;
 mod nsenter_hostile;
 mod nsenter_ids;
 mod nsenter_program;
+mod nsenter_shell;
 mod record_limits;
 mod records;
 mod runtimes;
