@@ -103,6 +103,7 @@ mod unshare;
 mod unshare_files;
 mod unshare_maps;
 mod unshare_mounts;
+mod unshare_program;
 mod unshare_signals;
 mod unverified;
 mod words;
