@@ -98,6 +98,7 @@ mod records;
 mod runtimes;
 mod runtimes_inspect;
 mod runtimes_local;
+mod state_files_of_others;
 mod targets;
 mod unshare;
 mod unshare_files;

@@ -1,6 +1,7 @@
 //! Helpers for all tests: the binary, skipping with a reason, golden files, a scratch directory.
 
 pub mod cgexec;
+pub mod claims;
 pub mod compat;
 pub mod containers;
 pub mod ctr_inspect;
