@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigHandler, SigSet, Signal, kill, killpg, signal};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::{HANG, program, root, skip, stderr, stdout, there};
@@ -117,12 +117,18 @@ pub fn copy_of_binary(path: &Path) {
     std::fs::set_permissions(directory, everybody).expect("its mode");
 }
 
-/// The next change of a child, stopping included.
+/// The next change of a child, stopping included. One that has ended stays a zombie: its guard still sends a signal to the
+/// PID, which must be nobody else's.
 pub fn change_of(pid: i32) -> WaitStatus {
+    let pid = Pid::from_raw(pid);
     let start = Instant::now();
+    let look = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     loop {
-        match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WUNTRACED | WaitPidFlag::WNOHANG)) {
+        match waitid(Id::Pid(pid), look) {
             Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+            Ok(WaitStatus::Stopped(..)) => {
+                return waitpid(pid, Some(WaitPidFlag::WUNTRACED)).expect("a stop");
+            }
             Ok(status) => return status,
             Err(errno) => panic!("waiting for {pid}: {errno}"),
         }
