@@ -1,7 +1,6 @@
 //! State files that a user or root of a container wrote: they name containers of theirs only, and take no name or id of
 //! another one.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::common::cgexec::{Name, controller};
@@ -195,7 +194,7 @@ fn a_users_state_file_hijacks_no_id_of_root() {
     let Some(users) = of_an_ordinary_user(test) else { return };
     let callers = Callers::new(test);
     let roots = Holder::new(&["-n", "-m", "-p", "-f"], "");
-    let id = id(12);
+    let id = id(15);
     let run = format!("/run/user/{UNPRIVILEGED_UID}");
     for word in [id.clone(), id[..12].to_owned(), id[..6].to_owned()] {
         let setup = record(&run, &word, users.pid)
@@ -230,5 +229,4 @@ fn a_process_of_the_host_is_in_no_container() {
     let own = std::process::id();
     let refused = format!("nsenter: container runc:{id} has no process {own}\n");
     assert_eq!(entered(&format!("{id}@{own}")), (Some(1), String::new(), refused));
-    assert!(Path::new("/proc/1").exists());
 }

@@ -107,7 +107,7 @@ fn without_a_program_a_login_shell() {
             assert_eq!(said(&mut unshare(), None, options), shell("granted"));
             assert_eq!(said(&mut unshare(), Some(""), options), shell("granted"));
             // The shell of the real user. The passwd file has no shell for this user, and no line for the other.
-            assert_eq!(said(&mut public.unshare(UNPRIVILEGED_UID), None, options[..0].as_ref()), shell("sh"));
+            assert_eq!(said(&mut public.unshare(UNPRIVILEGED_UID), None, &[]), shell("sh"));
             assert_eq!(said(&mut public.unshare(STRANGER), None, &[]), shell("sh"));
         }
         assert_eq!(said(&mut unshare(), Some(&own), &["--clear-env"]), shell("granted"));
@@ -171,6 +171,7 @@ fn signals_are_as_they_were() {
         Inherited { blocked: [&signals[..], &[Signal::SIGCHLD]].concat(), ..Inherited::default() },
     ] {
         let plain = printed(inheriting(program(shown[0]).args(&shown[1..]), &inherited));
+        assert_eq!(plain.lines().count(), 2, "{plain}");
         for options in RUNS {
             assert_eq!(
                 printed(inheriting(unshare().args(options).args(shown), &inherited)),

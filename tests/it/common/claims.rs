@@ -24,7 +24,7 @@ pub fn inhabitant() -> Holder {
     Holder::new(&options, "")
 }
 
-/// An id that no container has.
+/// An id that no container has. Tests run at the same time: each one has numbers of its own.
 pub fn id(number: u8) -> String {
     format!("c{number:x}{:08x}{}", std::process::id(), "c1".repeat(27))
 }
@@ -119,7 +119,8 @@ pub fn ran(command: &mut Command) -> (Option<i32>, String, String) {
 
 /// The namespaces of a container that an ordinary user has started; None if they may not start one.
 pub fn of_an_ordinary_user(test: &str) -> Option<Holder> {
-    let made = limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID));
+    let made =
+        limited(program("unshare").args(["-U", "-r", "true"]).uid(UNPRIVILEGED_UID).gid(UNPRIVILEGED_UID));
     if !made.status.success() {
         skip(test, "ordinary users may not make user namespaces here");
         return None;
