@@ -85,6 +85,11 @@ impl Lines {
         locked.map(|(pid, _)| *pid)
     }
 
+    /// Only the text is needed from now on.
+    pub(crate) fn forget_processes(&mut self) {
+        self.found = Vec::new();
+    }
+
     pub(crate) fn text_mut(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
@@ -149,6 +154,8 @@ enum End {
 
 /// The room for the answers of one helper. A host with 10,000 processes has about 1 MB of arguments.
 const ROOM: usize = 16 << 20;
+/// How much of that is in memory twice while it is copied.
+const PART: usize = 256 << 10;
 /// How often a helper may fail without a reason that is known.
 const MOST_FAILURES: usize = 3;
 
@@ -202,7 +209,18 @@ impl<'a> Reading<'a> {
         let Helper { process, answers } = helper;
         drop(process);
         let lines = &mut self.lines;
-        let count = each(answers.bytes()).zip(&self.left).map(|(line, pid)| lines.add(*pid, line)).count();
+        // Once: what grows to megabytes leaves the space of its earlier places.
+        lines.text.reserve(answers.bytes().len());
+        let (before, mut count, mut unloaded) = (lines.text.len(), 0, 0);
+        for (line, pid) in each(answers.bytes()).zip(&self.left) {
+            lines.add(*pid, line);
+            count += 1;
+            let copied = lines.text.len() - before;
+            if copied - unloaded > PART {
+                answers.unload(copied);
+                unloaded = copied;
+            }
+        }
         self.left.drain(..count);
     }
 

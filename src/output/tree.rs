@@ -31,6 +31,9 @@ pub struct Forest {
     pub rows: Vec<Row>,
     /// The lines of all rows in one string, because there are tens of thousands of rows.
     lines: String,
+    /// By the depth of a row: the last lines there of one that has a sibling below, and of one that has none. Most rows have
+    /// the same.
+    recent: Vec<[Range<u32>; 2]>,
 }
 
 /// Small numbers, because there are tens of thousands of rows.
@@ -131,13 +134,17 @@ impl Forest {
             width += deeper.len();
         }
         self.lines.push_str(if last { glyphs.last } else { glyphs.branch });
-        // Most siblings have the same lines.
-        let above = self.rows.last().map(|row| row.lines.clone()).unwrap_or_default();
-        let same = *self.lines_in(&above) == self.lines[start..];
-        let lines = if same { above } else { small(start)..small(self.lines.len()) };
-        if same {
-            self.lines.truncate(start);
+        if self.recent.len() <= bars.len() {
+            self.recent.resize(bars.len() + 1, [0..0, 0..0]);
         }
+        let recent = self.recent[bars.len()][usize::from(last)].clone();
+        let lines = if *self.lines_in(&recent) == self.lines[start..] {
+            self.lines.truncate(start);
+            recent
+        } else {
+            small(start)..small(self.lines.len())
+        };
+        self.recent[bars.len()][usize::from(last)] = lines.clone();
         self.rows.push(Row { node: small(node), lines, width: small(width) });
     }
 }

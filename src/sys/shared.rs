@@ -79,6 +79,14 @@ impl SharedBytes {
         // SAFETY: published bytes lie inside the mapping, are written, and nobody writes them any more.
         unsafe { NonNull::slice_from_raw_parts(self.first(), published).as_ref() }
     }
+
+    /// The first bytes are in no page of this process until it reads them again, so that they do not count twice where they
+    /// are copied.
+    pub(crate) fn unload(&self, count: usize) {
+        let count = count.min(self.length);
+        // SAFETY: the pages of a shared mapping keep their content, and it begins at a page.
+        _ = unsafe { libc::madvise(self.start.as_ptr(), count, libc::MADV_DONTNEED) };
+    }
 }
 
 impl Drop for SharedBytes {

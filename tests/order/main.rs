@@ -15,8 +15,9 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// `PID` is a process in namespaces of its own, also a user namespace; `OWN` is one in those of the caller.
-const ONE_SHOTS: [&str; 13] = [
+/// `PID` is a process in namespaces of its own, also a user namespace; `OWN` is one in those of the caller. The lists come last,
+/// as they run much more; `SELF` is the binary, which sees few processes there.
+const ONE_SHOTS: [&str; 16] = [
     "unshare /bin/true",
     "unshare -n /bin/true",
     "unshare -Urm /bin/true",
@@ -30,6 +31,9 @@ const ONE_SHOTS: [&str; 13] = [
     "capsh --decode=3fffffffff",
     "capsh --print",
     "unshare --version",
+    "ctr-ps -p PID",
+    "unshare -fp --mount-proc SELF ctr-ps --forest",
+    "unshare -fp --mount-proc SELF lsns",
 ];
 
 fn main() {
@@ -45,8 +49,8 @@ fn main() {
     let (pid, own) = (container.id().to_string(), std::process::id().to_string());
     let (mut lines, mut known) = (Vec::new(), HashSet::new());
     for one_shot in ONE_SHOTS {
-        let words: Vec<String> =
-            one_shot.split(' ').map(|word| word.replace("PID", &pid).replace("OWN", &own)).collect();
+        let word = |word: &str| word.replace("PID", &pid).replace("OWN", &own).replace("SELF", &binary);
+        let words: Vec<String> = one_shot.split(' ').map(word).collect();
         let touched = trace(&binary, &words, &map, &code).into_iter().map(Section::pattern);
         lines.extend(touched.filter(|line| known.insert(line.clone())));
     }

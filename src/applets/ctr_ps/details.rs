@@ -188,7 +188,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The command lines that were read.
-    pub(super) fn into_commands(self) -> Commands {
+    pub(super) fn into_commands(mut self) -> Commands {
+        self.commands.complete();
         self.commands
     }
 }

@@ -132,6 +132,11 @@ impl Commands {
         Commands(lines)
     }
 
+    /// Each process has its range.
+    pub(super) fn complete(&mut self) {
+        self.0.forget_processes();
+    }
+
     /// The command line of a process, with control characters not escaped.
     pub(super) fn line(&self, process: &Process) -> &[u8] {
         self.0.text().get(process.command.range()).unwrap_or_default()

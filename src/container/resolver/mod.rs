@@ -237,6 +237,7 @@ impl<'a> Resolver<'a> {
                     if let Some(answer) =
                         answer.filter(|answer| answer.unverified_in.len() < Self::MOST_PID_NS)
                     {
+                        answer.unverified_in.reserve_exact(1); // most have one
                         answer.unverified_in.push(pid_ns);
                     }
                 }
