@@ -107,7 +107,7 @@ package: build ## what a package has, in target/package
 deb: package ## target/debian/ctrbox_*.deb, with cargo-deb
 	mv target/package/usr/share/zsh/site-functions target/package/usr/share/zsh/vendor-completions
 	cd target/package/usr/share/doc/ctrbox && rm LICENSE-* && gzip -9nc CHANGELOG.md >changelog.gz && rm CHANGELOG.md
-	cargo deb --no-build --no-strip
+	CARGO_TARGET_DIR=target cargo deb --no-build --no-strip
 	./lint.sh deb target/debian/ctrbox_*.deb
 
 rpm: package ## target/rpm/RPMS/*/ctrbox-*.rpm, with rpmbuild

@@ -63,7 +63,7 @@ for page in man/*.[1-8]; do
         name=${page#ctrbox-}
         link "$to_box" "$links/${name%.*}"
         completions "${page%.*}"
-        if [ -n "$COMPAT" ]; then
+        if [ "${COMPAT:-0}" != 0 ]; then
             link ctrbox "$bindir/${name%.*}"
             link "$page" "$directory/$name"
             completions "${name%.*}"

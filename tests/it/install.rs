@@ -143,7 +143,7 @@ fn a_default_installation_has_no_name_of_another_project() {
         return;
     }
     let scratch = Scratch::new("a destination");
-    succeeds(make("install", &scratch.0).arg("prefix=/usr"));
+    succeeds(make("install", &scratch.0).args(["prefix=/usr", "COMPAT=0"]));
     assert_eq!(files(&scratch.0), expected("usr"));
     assert!(expected("usr").is_disjoint(&of_others("usr")));
     links_run(&scratch.0.join("usr/libexec/ctrbox/bin"), APPLETS.iter().map(|applet| applet.name));

@@ -12,6 +12,7 @@ mod attacks_passwd;
 mod attacks_races;
 mod attacks_sizes;
 mod attacks_stops;
+mod build;
 mod by_group;
 mod by_namespace;
 mod cgexec;
