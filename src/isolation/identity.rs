@@ -57,7 +57,31 @@ pub(crate) struct Walk {
     /// The processes with PID 1 in a pid namespace of their own.
     first: Vec<First>,
     /// The parents of the processes that are identified.
-    parents: ById<i32, i32>,
+    parents: ByPid<i32>,
+}
+
+/// What belongs to each of many processes. They are mostly added in order, and then a list takes half the memory of a map.
+struct ByPid<T>(Vec<(i32, T)>);
+
+impl<T> ByPid<T> {
+    fn with_room(count: usize) -> ByPid<T> {
+        ByPid(Vec::with_capacity(count))
+    }
+
+    fn place(&self, pid: Pid) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&pid.as_raw(), |(pid, _)| *pid)
+    }
+
+    fn insert(&mut self, pid: Pid, value: T) {
+        match self.place(pid) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (pid.as_raw(), value)),
+        }
+    }
+
+    fn get(&self, pid: Pid) -> Option<&T> {
+        self.place(pid).ok().map(|at| &self.0[at].1)
+    }
 }
 
 /// A process with PID 1 in its pid namespace.
@@ -77,7 +101,7 @@ impl First {
 impl Walk {
     pub(crate) fn new(proc: &ProcRoot, way: Way, pids: Vec<Pid>) -> nix::Result<Walk> {
         let (ahead, first) = (VecDeque::new(), Vec::new());
-        let parents = ById::with_capacity_and_hasher(pids.len(), Default::default());
+        let parents = ByPid::with_room(pids.len());
         Ok(Walk { identify: Identify::new(proc, way)?, left: pids.into(), ahead, first, parents })
     }
 
@@ -85,9 +109,12 @@ impl Walk {
     pub(crate) fn hold(&mut self, most: usize) {
         if let Some(by_pidfd) = &mut self.identify.by_pidfd {
             let most = most.min(self.left.len());
-            let first = self.left.iter().take(most);
-            by_pidfd.held.reserve(most);
-            by_pidfd.held.extend(first.filter_map(|pid| Some((pid.as_raw(), sys::pidfd_open(*pid).ok()?))));
+            by_pidfd.held = ByPid::with_room(most);
+            for pid in self.left.iter().take(most) {
+                if let Ok(pidfd) = sys::pidfd_open(*pid) {
+                    by_pidfd.held.insert(*pid, pidfd);
+                }
+            }
         }
     }
 
@@ -97,13 +124,8 @@ impl Walk {
         /// How many are asked at once.
         const PART: usize = 1024;
         let Some(by_pidfd) = &self.identify.by_pidfd else { return Vec::new() };
-        let mut held = by_pidfd.held.iter();
         let mut ended = Vec::new();
-        loop {
-            let part: Vec<(&i32, &OwnedFd)> = held.by_ref().take(PART).collect();
-            if part.is_empty() {
-                break;
-            }
+        for part in by_pidfd.held.0.chunks(PART) {
             let mut asked: Vec<PollFd<'_>> =
                 part.iter().map(|(_, fd)| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
             let count = poll(&mut asked, PollTimeout::ZERO);
@@ -111,9 +133,8 @@ impl Walk {
             let may_have = |asked: &PollFd<'_>| count.is_err() || asked.any().unwrap_or(true);
             let has_ended = |fd: &OwnedFd| sys::pidfd_alive(fd) == Err(Errno::ESRCH);
             let of_part = part.iter().zip(&asked).filter(|((_, fd), asked)| may_have(asked) && has_ended(fd));
-            ended.extend(of_part.map(|((pid, _), _)| **pid));
+            ended.extend(of_part.map(|((pid, _), _)| *pid));
         }
-        ended.sort_unstable();
         ended
     }
 
@@ -130,7 +151,7 @@ impl Walk {
                 self.first.push(First { pid, outermost });
             }
             if let Some(parent) = identity.ppid {
-                self.parents.insert(pid.as_raw(), parent);
+                self.parents.insert(pid, parent);
             }
             return Some((pid, identity));
         }
@@ -152,7 +173,7 @@ impl Walk {
 
     /// The parent of a process, as it was when the process was identified; 0 without one.
     pub(crate) fn parent_of(&self, pid: Pid) -> Option<i32> {
-        self.parents.get(&pid.as_raw()).copied()
+        self.parents.get(pid).copied()
     }
 
     /// The current group of a process that was identified.
@@ -174,7 +195,7 @@ impl Identify {
     fn group_now(&self, pid: Pid) -> Option<u64> {
         let by_pidfd = self.by_pidfd.as_ref()?;
         let last = by_pidfd.last.as_ref().filter(|(last, _)| *last == pid).map(|(_, pidfd)| pidfd);
-        let info = match by_pidfd.held.get(&pid.as_raw()).or(last) {
+        let info = match by_pidfd.held.get(pid).or(last) {
             Some(pidfd) => sys::pidfd_info(pidfd),
             None => sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&pidfd)),
         };
@@ -220,14 +241,14 @@ struct ByPidfd {
     /// The pid namespaces seen so far: is each directly below `own`?
     outermost: ById<u64, bool>,
     /// Those that are held while all are read.
-    held: ById<i32, OwnedFd>,
+    held: ByPid<OwnedFd>,
     /// The process that was identified last, if it is not held.
     last: Option<(Pid, OwnedFd)>,
 }
 
 impl Drop for ByPidfd {
     fn drop(&mut self) {
-        sys::close_many(self.held.drain().map(|(_, pidfd)| pidfd).collect());
+        sys::close_many(self.held.0.drain(..).map(|(_, pidfd)| pidfd).collect());
     }
 }
 
@@ -247,7 +268,7 @@ impl ByPidfd {
         let info = sys::pidfd_info(&sys::pidfd_open(this).ok()?).ok()?;
         let space = ns::open_file(&proc.own("ns/pid")).ok()?;
         let same = sys::pid_in_namespace(space, this) == Ok(this.as_raw());
-        let (spaces, outermost, held) = (ById::default(), ById::default(), ById::default());
+        let (spaces, outermost, held) = (ById::default(), ById::default(), ByPid::with_room(0));
         (complete(&info, this) && same).then(|| ByPidfd { own, spaces, outermost, held, last: None })
     }
 
@@ -256,7 +277,7 @@ impl ByPidfd {
         if let Some((_, last)) = self.last.take() {
             sys::close_later(last);
         }
-        let asked = match self.held.get(&pid.as_raw()) {
+        let asked = match self.held.get(pid) {
             Some(held) => sys::pidfd_info(held),
             None => sys::pidfd_open(pid).and_then(|pidfd| sys::pidfd_info(&self.last.insert((pid, pidfd)).1)),
         };
@@ -299,7 +320,7 @@ impl ByPidfd {
             }
             let last = self.last.as_ref().filter(|(last, _)| *last == pid).map(|(_, pidfd)| pidfd);
             // By its path it takes twice as long.
-            let fd = match self.held.get(&pid.as_raw()).or(last) {
+            let fd = match self.held.get(pid).or(last) {
                 Some(pidfd) => sys::pidfd_pid_namespace(pidfd).ok()?,
                 None => scan.open(pid, "ns/pid").ok()?,
             };
