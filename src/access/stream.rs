@@ -74,7 +74,7 @@ impl<'a> Stream<'a> {
     pub(crate) fn end(&mut self) -> Sent {
         let Some(worker) = self.worker.take() else { return Sent::Ended(Ended::Exited(0)) };
         drop(worker.socket);
-        Sent::Ended(sys::wait_for_step(worker.child, libc::__WALL).unwrap_or(Ended::Exited(1)))
+        Sent::Ended(sys::wait_for_step(worker.child).unwrap_or(Ended::Exited(1)))
     }
 }
 

@@ -157,7 +157,7 @@ pub(crate) fn begin_work(proc: &ProcRoot) {
 
 /// Waits for the end of a worker. An error: it could not read files of this process, and was killed.
 fn wait(proc: &ProcRoot, child: Pid) -> Result<Ended, Pid> {
-    let ended = || Ok(sys::wait_for_step(child, libc::__WALL).unwrap_or(Ended::Exited(1)));
+    let ended = || Ok(sys::wait_for_step(child).unwrap_or(Ended::Exited(1)));
     // Kernels without pidfds do not have the lock.
     let Ok(pidfd) = sys::pidfd_open(child) else { return ended() };
     let mut watcher = Watcher::new(proc, child);

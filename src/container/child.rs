@@ -77,7 +77,7 @@ fn attempt<T: Portable>(
             if channel.blocked.is_some() {
                 _ = sys::kill(child, libc::SIGKILL);
             }
-            let ended = sys::wait_for_step(child, libc::__WALL).context("waitpid failed")?;
+            let ended = sys::wait_for_step(child).context("waitpid failed")?;
             match (channel.blocked, ended) {
                 (Some(pid), _) => Ok(Err(pid)),
                 (None, Ended::Exited(0)) => {

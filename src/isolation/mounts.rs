@@ -70,7 +70,7 @@ pub(crate) fn proc_of(pid_ns: u64, member: i32, directory: &Path) -> Option<Owne
 /// come back from there. So a child enters it and sends the tree.
 pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
     let (receiver, sender) = descriptors::channel().context("socketpair failed")?;
-    match sys::fork().context("fork failed")? {
+    match sys::fork_silent().context("fork failed")? {
         ForkResult::Child => {
             let failed = hand_over(mnt_ns, root, &sender).err().map_or(0, |errno| errno as i32);
             std::process::exit(failed & 0xff);
@@ -78,7 +78,7 @@ pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
         ForkResult::Parent { child } => {
             drop(sender);
             // First: while the child is stopped, nothing arrives. The message fits in any socket.
-            let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
+            let ended = sys::wait_for_step(child).context("waitpid failed")?;
             let tree = descriptors::receive(&receiver).map(|[tree]| tree);
             received(tree, ended)
         }
@@ -89,7 +89,7 @@ pub(crate) fn tree_of(mnt_ns: &OwnedFd, root: &OwnedFd) -> Result<OwnedFd> {
 /// and makes the file system in a mount namespace of its own.
 pub(crate) fn files<const N: usize>(contents: impl FnOnce() -> [Vec<u8>; N]) -> Result<Vec<OwnedFd>> {
     let (receiver, sender) = descriptors::channel().context("socketpair failed")?;
-    match sys::fork().context("fork failed")? {
+    match sys::fork_silent().context("fork failed")? {
         ForkResult::Child => {
             let sent = write_files(contents())
                 .and_then(|trees| Ok(descriptors::send_all(sender.as_fd(), &trees, b"")?));
@@ -101,7 +101,7 @@ pub(crate) fn files<const N: usize>(contents: impl FnOnce() -> [Vec<u8>; N]) -> 
         ForkResult::Parent { child } => {
             drop(sender);
             // First, as in tree_of.
-            let ended = sys::wait_for_step(child, 0).context("waitpid failed")?;
+            let ended = sys::wait_for_step(child).context("waitpid failed")?;
             let trees = descriptors::receive_all(receiver.as_fd()).map(|(trees, _)| trees);
             received(trees.filter(|trees| trees.len() == N), ended)
         }

@@ -191,7 +191,7 @@ fn give_up_modules() -> nix::Result<()> {
 /// What a child sends that runs `work`, and ends with its result as exit status.
 fn in_child(work: impl FnOnce(OwnedFd) -> i32) -> nix::Result<Vec<(usize, Vec<u8>)>> {
     let (from, to) = pipe2(OFlag::O_CLOEXEC)?;
-    let child = match sys::fork()? {
+    let child = match sys::fork_silent()? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             drop(from);
@@ -208,7 +208,7 @@ fn in_child(work: impl FnOnce(OwnedFd) -> i32) -> nix::Result<Vec<(usize, Vec<u8
         _ = sys::kill(child, libc::SIGKILL);
     }
     drop(from);
-    let ended = sys::wait_for_step(child, 0)?;
+    let ended = sys::wait_for_step(child)?;
     match (all, ended) {
         (Ok(all), sys::Ended::Exited(0)) => Ok(answers(&all)),
         (Ok(_), sys::Ended::Exited(errno)) => Err(Errno::from_raw(errno.into())),

@@ -36,7 +36,7 @@ impl Helper {
         if let Some(go) = self.go.take() {
             write(&go, b"g").context("failed to release the helper process")?;
         }
-        match sys::wait_for_step(self.pid, 0).context("waitpid failed")? {
+        match sys::wait_for_step(self.pid).context("waitpid failed")? {
             Ended::Exited(status) => Ok(status),
             _ => Err(anyhow!("the helper process was killed")),
         }
@@ -47,7 +47,7 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         if self.go.take().is_some_and(|go| sys::close(go).is_ok()) {
-            _ = sys::wait_for_step(self.pid, 0);
+            _ = sys::wait_for_step(self.pid);
         }
     }
 }

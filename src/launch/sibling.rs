@@ -61,7 +61,7 @@ impl Birth {
         if let Ok(pidfd) = sys::pidfd_open(intermediate) {
             until_readable(&pidfd, intermediate, late).context("waitpid failed")?;
         }
-        let ended = sys::wait_for_step(intermediate, 0).context("waitpid failed")?;
+        let ended = sys::wait_for_step(intermediate).context("waitpid failed")?;
         Ok(match self.0.get() {
             0 => Started::Not(ended),
             NO_ROOM => Started::NoRoom,

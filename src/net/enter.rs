@@ -12,7 +12,7 @@ use crate::sys;
 /// A child enters the namespace, makes a socket of each protocol there, hands them over and ends.
 pub(crate) fn enter(namespace: &OwnedFd) -> nix::Result<(Netlink, Netlink)> {
     let (here, there) = channel()?;
-    let child = match sys::fork()? {
+    let child = match sys::fork_silent()? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             drop(here);
@@ -25,7 +25,7 @@ pub(crate) fn enter(namespace: &OwnedFd) -> nix::Result<(Netlink, Netlink)> {
         }
     };
     drop(there);
-    match sys::wait_for_step(child, 0)? {
+    match sys::wait_for_step(child)? {
         sys::Ended::Exited(0) => {}
         sys::Ended::Exited(errno) => return Err(Errno::from_raw(errno.into())),
         _ => return Err(Errno::ECHILD),

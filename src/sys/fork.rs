@@ -20,7 +20,8 @@ pub(crate) fn fork() -> nix::Result<ForkResult> {
     unsafe { nix::unistd::fork() }
 }
 
-/// clone(2) without a signal for the parent at the end: only [`super::wait`] with `__WALL` sees this child.
+/// clone(2) without a signal for the parent at the end: only [`super::wait`] with `__WALL` sees this child. Its status is
+/// there also if the caller of ctrbox has ignored SIGCHLD, with which the kernel keeps no status of others.
 pub(crate) fn fork_silent() -> nix::Result<ForkResult> {
     no_locks()?;
     let _held = memory::hold();

@@ -124,9 +124,9 @@ pub(crate) fn wait(child: Pid, options: c_int) -> nix::Result<Ended> {
 
 /// The same for a child that is a step of ctrbox, not a program of the user. If another process stops it, ctrbox
 /// continues it, because no other process would.
-pub(crate) fn wait_for_step(child: Pid, options: c_int) -> nix::Result<Ended> {
+pub(crate) fn wait_for_step(child: Pid) -> nix::Result<Ended> {
     loop {
-        match wait(child, options | libc::WUNTRACED)? {
+        match wait(child, libc::WUNTRACED | libc::__WALL)? {
             Ended::Stopped => _ = super::kill(child, libc::SIGCONT),
             ended => return Ok(ended),
         }

@@ -2,11 +2,12 @@
 
 use std::net::{TcpListener, UdpSocket};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::common::network::{Removed, container, held_inside, inside, ip, name, networks};
-use crate::common::process::{Holder, limited};
-use crate::common::{applet, stdout};
+use crate::common::process::{Holder, Inherited, inheriting, limited};
+use crate::common::{applet, stderr, stdout};
 
 fn network(pid: i32) -> Value {
     let output = limited(applet("ctr-inspect").args(["-J", "-s", "network", &pid.to_string()]));
@@ -137,6 +138,27 @@ fn who_listens_and_from_where() {
     assert!(text.contains("tcp *:8077   sleep "), "{text}");
     drop((outside, connected, holder));
     children.iter_mut().for_each(|child| _ = child.wait());
+}
+
+/// Some services ignore SIGCHLD, and what they start does then. The kernel keeps no status of its children.
+#[test]
+fn an_ignored_sigchld_hides_no_network() {
+    if !networks("an_ignored_sigchld_hides_no_network") {
+        return;
+    }
+    let holder = container();
+    let listener = inside(&holder, || TcpListener::bind("127.0.0.1:8079").expect("bound"));
+    let mut child = held_inside(&holder, listener);
+    let ignored = Inherited { ignored: vec![Signal::SIGCHLD], ..Inherited::default() };
+    let pid = holder.pid.to_string();
+    for args in [&["ctr-inspect", "-J", "-s", "network", &pid][..], &["ctr-whose", "-J", ":8079"]] {
+        let output = limited(inheriting(applet(args[0]).args(&args[1..]), &ignored));
+        let text = stdout(&output);
+        assert!(output.status.success() && stderr(&output).is_empty(), "{args:?}: {text}{}", stderr(&output));
+        assert!(text.contains("127.0.0.1") && !text.contains("No child processes"), "{args:?}: {text}");
+    }
+    drop(holder);
+    _ = child.wait();
 }
 
 #[test]

@@ -5,8 +5,10 @@ use crate::common;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
+use nix::sys::signal::Signal;
+
 use crate::common::nsenter::{in_scratch, nsenter, of, refused};
-use crate::common::process::{Holder, failure, limited, namespaces, printed};
+use crate::common::process::{Holder, Inherited, failure, inheriting, limited, namespaces, printed};
 use crate::common::unshare::{Public, STRANGER};
 use crate::common::{Scratch, program, stderr, stdout, there};
 
@@ -68,6 +70,10 @@ fn names_are_resolved_as_in_the_container() {
         let shown = text(options, &FILES[1..2]).replace('\r', "");
         assert_eq!(shown, "10.1.2.3 db.inside db\n", "{options:?}");
     }
+    // A caller that ignores SIGCHLD: the kernel keeps no status of the child that makes the files.
+    let ignored = Inherited { ignored: vec![Signal::SIGCHLD], ..Inherited::default() };
+    let shown = printed(inheriting(of(&holder).args(["-n", "--dns", "cat", FILES[1]]), &ignored));
+    assert_eq!(shown, "10.1.2.3 db.inside db\n");
     // The program's copy is its own.
     let write = "echo x >/etc/hosts; cat /etc/hosts";
     assert_eq!(printed(of(&holder).args(["-n", "--dns", "sh", "-c", write])), "x\n");

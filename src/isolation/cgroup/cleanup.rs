@@ -164,7 +164,7 @@ impl CleanupGuard {
         _ = self.send(b"."); // the watcher may have died
         // The watcher ends when the pipe closes, at the latest when this process ends.
         if sys::close(self.pipe).is_ok() {
-            _ = sys::wait_for_step(self.watcher, 0); // there is no child to wait for if SIGCHLD is ignored
+            _ = sys::wait_for_step(self.watcher); // there is no child to wait for if SIGCHLD is ignored
         }
     }
 
