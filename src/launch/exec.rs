@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result, anyhow};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getuid};
 
 use crate::exit::Exit;
@@ -231,9 +231,9 @@ pub fn parse_environ(text: &[u8]) -> Environment {
 /// second time when the shell continues both.
 pub(crate) fn stand_in_for(child: Pid) -> Result<u8, Exit> {
     let stops: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect();
-    let mask = stops.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")?;
+    let blocked = sys::block(&stops).context("sigprocmask block failed")?;
     let status = follow(child);
-    mask.thread_set_mask().context("sigprocmask failed")?;
+    blocked.thread_unblock().context("sigprocmask failed")?;
     status
 }
 
@@ -278,13 +278,13 @@ impl ChildSupervisor {
     }
 
     /// Must be called before the fork. Blocks SIGINT and SIGTERM, which are for the child and must not end the
-    /// waiting parent, and all forwarded signals, so that none is lost before the child exists. Returns the previous
-    /// mask.
+    /// waiting parent, and all forwarded signals, so that none is lost before the child exists. Returns those that the
+    /// child unblocks.
     pub(crate) fn block(&self) -> Result<SigSet> {
         let mut signals = self.awaited();
         signals.add(Signal::SIGINT);
         signals.add(Signal::SIGTERM);
-        signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("sigprocmask block failed")
+        sys::block(&signals).context("sigprocmask block failed")
     }
 
     /// Must be called in the child, and again after every change of credentials, which clears the setting

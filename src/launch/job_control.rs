@@ -61,8 +61,8 @@ fn in_foreground() -> bool {
 fn set_foreground(group: Pid) -> nix::Result<()> {
     let mut stop = SigSet::empty();
     stop.add(Signal::SIGTTOU);
-    let mask = stop.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
+    let blocked = sys::block(&stop)?;
     let result = tcsetpgrp(Stdio::Input, group);
-    mask.thread_set_mask()?;
+    blocked.thread_unblock()?;
     result
 }

@@ -63,7 +63,7 @@ pub(crate) use scm_rights::{MOST_DESCRIPTORS, receive_descriptors};
 pub(crate) use seccomp::install_filter;
 pub(crate) use shared::SharedBytes;
 pub(crate) use signal::{
-    default_action, die_of, has_screen, is_ignored, kill, next_signal, on_end_restore, on_end_write,
+    block, default_action, die_of, has_screen, is_ignored, kill, next_signal, on_end_restore, on_end_write,
     set_parent_death_signal, stops,
 };
 pub(crate) use terminal::{open_peer, set_controlling_tty, set_window_size, terminal_width, window_size};

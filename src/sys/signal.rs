@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
@@ -23,6 +23,13 @@ pub(crate) fn next_signal(set: &SigSet, limit: Option<Duration>) -> nix::Result<
         Err(Errno::EAGAIN) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Blocks these signals, and returns those that were not blocked before. To unblock them restores the mask. To set the old
+/// mask does not: musl hides a signal of its own in it, number 34, which is the program's to block.
+pub(crate) fn block(signals: &SigSet) -> nix::Result<SigSet> {
+    let before = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    Ok(signals.iter().filter(|&signal| !before.contains(signal)).collect())
 }
 
 /// Does this process ignore the signal?

@@ -306,6 +306,14 @@ fn descriptors_and_signals_are_as_they_were() {
     for options in [&["-g", "pids:/"][..], &["--pids", "20"]] {
         assert_eq!(printed(cgexec().args(options).args(["sh", "-c", script])), plain);
     }
+    // Those that the C library of ctrbox uses itself, too.
+    let blocked = |words: &[&str]| {
+        let mut env = common::program("env");
+        limited(env.arg("--block-signal").args(words).args(["grep", "SigBlk", "/proc/self/status"]))
+    };
+    let binary = common::binary();
+    let words = [binary.to_str().expect("text"), "cgexec", "--pids", "20"];
+    assert_eq!(stdout(&blocked(&words)), stdout(&blocked(&[])));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::common::process::{Inherited, change_of, inheriting, limited};
 use crate::common::unshare::{Leash, Public, Ready, STRANGER, failure, possible, refused, unshare};
-use crate::common::{Scratch, UNPRIVILEGED_UID, skip, stderr, stdout, there};
+use crate::common::{Scratch, UNPRIVILEGED_UID, binary, program, skip, stderr, stdout, there};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
@@ -34,6 +34,31 @@ fn dies_with_its_parent(command: &mut Command) {
 
 fn of(ready: &Ready) -> Pid {
     Pid::from_raw(pid(&ready.child))
+}
+
+/// Those that the C library of ctrbox uses itself, too.
+#[test]
+fn all_blocked_signals_stay_blocked() {
+    if !possible("unshare-blocked") {
+        return;
+    }
+    let blocked = |words: &[&str]| {
+        let mut env = program("env");
+        env.arg("--block-signal").args(words).args(["grep", "SigBlk", "/proc/self/status"]);
+        limited(&mut env)
+    };
+    let plain = blocked(&[]);
+    if !plain.status.success() {
+        return skip("block-signal", "env(1) cannot block signals");
+    }
+    let binary = binary();
+    let binary = binary.to_str().expect("text");
+    for words in
+        [&["unshare", "-f"][..], &["unshare", "--forward-signals"], &["capsh", "--shell=/usr/bin/env", "--"]]
+    {
+        let output = blocked(&[&[binary], words].concat());
+        assert_eq!(stdout(&output), stdout(&plain), "{words:?} {}", stderr(&output));
+    }
 }
 
 #[test]

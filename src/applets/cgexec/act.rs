@@ -75,12 +75,12 @@ fn wait_for(name: &'static str, proc: &ProcRoot, request: &Request, program: &[O
     exec::reset_sigchld()?;
     let supervisor = ChildSupervisor::new(None, FORWARD)?;
     // From here on no signal ends this process before it has removed what it creates.
-    let mask = supervisor.block()?;
+    let blocked = supervisor.block()?;
     let mut cleanup = CleanupGuard::start(request.kill)?;
     let begun = plan_and_create(proc, request, program, &mut cleanup).and_then(|plan| {
         let wanted = request.report.is_some() || exit::hints_wanted();
         let watch = wanted.then(|| Watch::start(&plan.groups, request.makes()));
-        let started = start(proc, request, &plan.groups, program, &mask)?;
+        let started = start(proc, request, &plan.groups, program, &blocked)?;
         Ok((plan, watch, started))
     });
     let (plan, watch, child, failure) = match begun {
@@ -179,7 +179,7 @@ fn start(
     request: &Request,
     groups: &[Group],
     program: &[OsString],
-    mask: &SigSet,
+    blocked: &SigSet,
 ) -> Result<Started> {
     let pipe = request.keep.then(|| pipe2(OFlag::O_CLOEXEC)).transpose().context("pipe failed")?;
     let (failure, fails) = pipe.unzip();
@@ -191,7 +191,7 @@ fn start(
         ForkResult::Child => {
             let rest: Vec<Group> =
                 groups.iter().filter(|group| !(group.v2 && born_inside)).cloned().collect();
-            let unmasked = mask.thread_set_mask().context("sigprocmask failed");
+            let unmasked = blocked.thread_unblock().context("sigprocmask failed");
             let exit = match unmasked {
                 Ok(()) => become_program(proc, request, &rest, program),
                 Err(error) => error.into(),

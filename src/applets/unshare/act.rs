@@ -78,11 +78,11 @@ pub(super) fn act(name: &'static str, plan: Plan, program: &[OsString]) -> Outco
     }
     let job =
         if is_interactive_shell(program) && !request.forward_signals { JobControl::detect() } else { None };
-    let mask = supervisor.block()?;
+    let blocked = supervisor.block()?;
     let no_child = || refused("fork failed", Operation::Fork { before: None });
     match sys::fork().with_context(no_child)? {
         ForkResult::Child => {
-            mask.thread_set_mask().context("sigprocmask failed")?;
+            blocked.thread_unblock().context("sigprocmask failed")?;
             supervisor.watch()?;
             if let Some(job) = job {
                 job.begin()?;
