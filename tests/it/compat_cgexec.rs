@@ -47,6 +47,8 @@ const ROWS: &[Row] = &[
     // options
     ("cgexec --sticky -g pids:$g $show", Same),
     ("cgexec --stick -g pids:$g $show", Same),
+    ("cgexec --s -g pids:$g $show", Same),
+    ("cgexec --h >/dev/null", Same),
     ("cgexec -s -g pids:$g $show", Same),
     ("cgexec -sg pids:$g $show", Same),
     ("cgexec -b -g pids:$g $show", Differs(NEWER)),

@@ -163,7 +163,8 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "run in the control groups of this process or container",
             Effect::Required(like),
         )
-        .takes("target"),
+        .takes("target")
+        .added(),
         Opt::new(
             Some('s'),
             "sticky",
@@ -186,27 +187,31 @@ static GRAMMAR: Grammar<Request> = Grammar {
             None,
             "create",
             "create the missing groups, and remove them at the end",
-            Effect::Flag(|r| set(&mut r.create)),
-        ),
+            Effect::Flag(|r: &mut Request| set(&mut r.create)),
+        )
+        .added(),
         Opt::new(
             None,
             "keep",
             "do not remove the groups that were created",
-            Effect::Flag(|r| set(&mut r.keep)),
-        ),
+            Effect::Flag(|r: &mut Request| set(&mut r.keep)),
+        )
+        .added(),
         Opt::new(
             None,
             "kill",
             "kill the processes that remain in the groups when the program has ended",
-            Effect::Flag(|r| set(&mut r.kill)),
-        ),
+            Effect::Flag(|r: &mut Request| set(&mut r.kill)),
+        )
+        .added(),
         Opt::new(
             None,
             "timeout",
             "end the program after this time (10, 1.5s, 5m, 2h, 1d)",
             Effect::Required(timeout),
         )
-        .takes("duration"),
+        .takes("duration")
+        .added(),
         limit(
             Some('m'),
             "memory",
@@ -253,15 +258,18 @@ static GRAMMAR: Grammar<Request> = Grammar {
             "report at the end what the program used, as text or json",
             Effect::Optional(report),
         )
-        .takes("form"),
+        .takes("form")
+        .added(),
         Opt::new(None, "report-file", "write the report to this file", Effect::Required(report_file))
-            .takes("file"),
+            .takes("file")
+            .added(),
         Opt::new(
             Some('n'),
             "dry-run",
             "only show what would be created, written and run",
-            Effect::Flag(|r| set(&mut r.dry_run)),
-        ),
+            Effect::Flag(|r: &mut Request| set(&mut r.dry_run)),
+        )
+        .added(),
         Opt::help(),
         Opt::version(),
     ],
@@ -293,7 +301,7 @@ const fn limit(
     value: &'static str,
     effect: Valued,
 ) -> Opt<Request> {
-    Opt::new(letter, long, help, Effect::Required(effect)).takes(value)
+    Opt::new(letter, long, help, Effect::Required(effect)).takes(value).added()
 }
 
 impl Request {
