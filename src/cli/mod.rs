@@ -233,7 +233,8 @@ pub(crate) fn number<T: TryFrom<u64>>(word: &OsStr, problem: &str) -> Result<T, 
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(anyhow::anyhow!(shown));
     }
-    let value = digits.parse::<u64>().ok().filter(|_| !negative).and_then(|value| T::try_from(value).ok());
+    let in_range = |value: &u64| !negative || *value == 0;
+    let value = digits.parse::<u64>().ok().filter(in_range).and_then(|value| T::try_from(value).ok());
     value.ok_or_else(|| anyhow::Error::from(Errno::ERANGE).context(shown))
 }
 
@@ -258,6 +259,7 @@ mod tests {
         let read = |word: &str| number::<u32>(OsStr::new(word), "bad").map_err(|error| format!("{error:#}"));
         assert_eq!(read(" +0042"), Ok(42));
         assert_eq!(read("4294967295"), Ok(u32::MAX));
+        assert_eq!(read("-0"), Ok(0));
         for word in ["", "x", "5x", "0x5", "- 5", "+-5"] {
             assert_eq!(read(word), Err(format!("bad: '{word}'")));
         }

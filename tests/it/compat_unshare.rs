@@ -168,6 +168,7 @@ const ROWS: &[Row] = &[
     ("unshare -G 34 id -G", Same),
     ("unshare --setuid=+12 --setgid ' 34' id", Same),
     ("unshare -S 0012 id -u", Same),
+    ("unshare -S -0 id -u", Same),
     ("unshare -S x true", Same),
     ("unshare -S '' true", Same),
     ("unshare -G 12x true", Same),
