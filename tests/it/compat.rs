@@ -10,6 +10,7 @@ use crate::common::{skip, there};
 const NEWER: &str = "the option is newer than 2.38";
 const WORDS: &str = "the words of the newest";
 const CONTAINER: &str = "a word is a container";
+const STDERR: &str = "a message that cannot be written changes the status of util-linux";
 const CLOSED: &str = "descriptors of nsenter do not reach a program in a container";
 
 /// Command lines for a shell in whose PATH `nsenter` is one or the other. `$pid` holds all namespaces but
@@ -80,6 +81,7 @@ const ROWS: &[Row] = &[
     ("nsenter -t $pid -u -S +12 id -u", Same),
     ("nsenter -t $pid -u -S ' 12' id -u", Same),
     ("nsenter -t $pid -u -S 0012 id -u", Same),
+    ("nsenter -t $pid -u -S -0 id -u", Same),
     ("nsenter -t $pid -u -S 12x id", Same),
     ("nsenter -t $pid -u -S x id", Same),
     ("nsenter -t $pid -u -S '' id", Same),
@@ -138,6 +140,8 @@ const ROWS: &[Row] = &[
     ("nsenter -t $pid -u no-such-program", Same),
     ("nsenter -t $pid -u /no/such/program", Same),
     ("nsenter -t $pid -u ''", Same),
+    ("nsenter -t $pid -u no-such-program 2>&-; echo $?", Differs(STDERR)),
+    ("nsenter -t $pid -u $d/plain 2>/dev/full; echo $?", Differs(STDERR)),
     ("nsenter -t $pid -u $d/directory", Same),
     ("nsenter -t $pid -u $d/plain", Same),
     ("nsenter -t $pid -u $d/nobang", Same),

@@ -158,6 +158,7 @@ const ROWS: &[Row] = &[
     ("capsh --user=nosuch", Same),
     ("capsh --user=", Same),
     ("capsh --user=0", Same),
+    ("capsh --groups='1 2' --current", Differs(WHOLE)),
     ("capsh --groups=1,2,3 --print | grep groups", Same),
     ("capsh --groups= --print | grep groups", Same),
     ("capsh --groups=x", Same),
