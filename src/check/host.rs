@@ -11,9 +11,8 @@ use crate::container::stopped::Stores;
 use crate::container::{Container, Files, is_in_container_of_host};
 use crate::isolation::capabilities::own;
 use crate::isolation::cgroup::{self, Hierarchies};
-use crate::proc::ProcRoot;
-use crate::proc::mountinfo::mounts_of;
 use crate::proc::ns::Kind;
+use crate::proc::{ProcRoot, hidepid};
 use crate::text;
 
 /// The capabilities that applets use, each with what lacks it.
@@ -45,13 +44,11 @@ pub(super) fn rows(root: Option<&Path>) -> Vec<Row> {
 
 fn processes(proc: &ProcRoot, rows: &mut Vec<Row>) {
     const AREA: &str = "processes";
-    let mounts = proc.read_own("mountinfo").unwrap_or_default();
     let own = proc.process(Pid::this());
     let count = match crate::proc::Scan::pids(proc) {
-        Ok(pids) if !pids.is_empty() => pids.len(),
-        found => {
-            let detail = found.map_or_else(|error| crate::errno::cause(&error), |_| "not mounted".to_owned());
-            let row = Row::works(AREA, "/proc", detail);
+        Ok(pids) => pids.len(),
+        Err(error) => {
+            let row = Row::works(AREA, "/proc", crate::errno::chain(&error));
             rows.push(
                 row.lacks(State::Fails, "no applet finds processes: is it mounted? mount -t proc proc /proc"),
             );
@@ -59,12 +56,7 @@ fn processes(proc: &ProcRoot, rows: &mut Vec<Row>) {
         }
     };
     rows.push(Row::works(AREA, "/proc", format!("{count} processes")));
-    let options = mounts_of(&mounts, "proc").find(|mount| mount.point == b"/proc").map(|mount| mount.options);
-    let options = text::utf8(options.unwrap_or_default()).into_owned();
-    let hidden = options
-        .split(',')
-        .find(|option| option.starts_with("hidepid=") && !matches!(*option, "hidepid=0" | "hidepid=off"));
-    if let Some(hidden) = hidden.filter(|_| !geteuid().is_root()) {
+    if let Some(hidden) = hidepid(proc).filter(|_| !geteuid().is_root()) {
         let row = Row::works(AREA, "other users' processes", format!("/proc is mounted with {hidden}"));
         rows.push(row.lacks(State::Missing, "lists have only the processes of this user"));
     }

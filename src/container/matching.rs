@@ -9,7 +9,7 @@ use nix::unistd::getuid;
 use super::logged::{self, Logged};
 use super::{Container, IdentifiedBy, Runtime};
 use crate::exit::{self, NotSeen};
-use crate::proc::ProcRoot;
+use crate::proc::{ProcRoot, Scan};
 use crate::text;
 
 /// The least number of characters that can stand for an id.
@@ -146,6 +146,7 @@ pub fn one(found: &[Rc<Container>], word: &str) -> Result<Rc<Container>> {
     match found {
         [one] => Ok(one.clone()),
         [] => {
+            Scan::pids(&ProcRoot::default())?;
             let seen = exit::that_is_seen();
             let words =
                 format!("no process or running container '{shown}'{seen} ('ctr-ps -l' lists the containers)");

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
 use super::{Files, PidNs, Resolver, Tag, is_of_group};
@@ -27,11 +27,8 @@ pub(crate) fn each_process<'a>(
     let unreadable = || format!("cannot read {}: is proc mounted there?", proc.path().display());
     let (pids, resolver) = match few {
         Some(Few { pids, resolver }) => (pids, Some(resolver)),
-        None => (Scan::pids(proc).with_context(unreadable)?, None),
+        None => (Scan::pids(proc)?, None),
     };
-    if pids.is_empty() {
-        bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
-    }
     let walk = RefCell::new(Walk::new(proc, Way::Best, pids).with_context(unreadable)?);
     let resolver = resolver.unwrap_or_else(|| Resolver::for_walk(proc, files, &walk));
     let mut tagger = Tagger::new(&walk, Scan::new(proc).with_context(unreadable)?, resolver);

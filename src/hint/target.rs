@@ -16,8 +16,8 @@ use crate::isolation::look::take;
 use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::order;
+use crate::proc::hidepid;
 use crate::proc::idmap::{Extent, Range, extents};
-use crate::proc::mountinfo::MountInfo;
 use crate::proc::ns::Kind;
 
 use Finding::{Answer, No, Perhaps};
@@ -192,7 +192,7 @@ pub(super) fn gone(case: &Case<'_>) -> Option<Finding> {
             .then(|| Answer("the target has ended".to_owned()));
     };
     if case.facts.proc.metadata(&case.facts.proc.path_of(pid, "")).is_err() {
-        let words = match (case.operation, hides(case)) {
+        let words = match (case.operation, hidepid(case.facts.proc).is_some()) {
             (Operation::Process { .. }, _) => "the target has ended".to_owned(),
             (_, true) => return None, // it may exist: see `hidden`
             (_, false) => format!("there is no process {pid} in this pid namespace, or it has ended"),
@@ -223,23 +223,16 @@ fn is_several(threads: String) -> bool {
     threads.parse().is_ok_and(|threads: u64| threads > 1)
 }
 
-/// Is proc mounted with hidepid, so that it does not show the processes of other users?
-fn hides(case: &Case<'_>) -> bool {
-    let is_proc = |mount: &&MountInfo| mount.mount_point == case.facts.proc.path();
-    let mount = case.facts.mounts().and_then(|mounts| mounts.iter().rfind(is_proc));
-    let hides = |mount: &MountInfo| match mount.super_options.get("hidepid") {
-        Some(Some(mode)) => mode != "0" && mode != "off",
-        _ => false,
-    };
-    mount.is_some_and(hides)
-}
-
 pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     let pid = pid(case)?;
-    Some(match hides(case) && case.facts.proc.metadata(&case.facts.proc.path_of(pid, "")).is_err() {
-        true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; run as root")),
-        false => No,
-    })
+    Some(
+        match hidepid(case.facts.proc).is_some()
+            && case.facts.proc.metadata(&case.facts.proc.path_of(pid, "")).is_err()
+        {
+            true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; run as root")),
+            false => No,
+        },
+    )
 }
 
 /// Access to a process requires the same user and group and all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).

@@ -35,7 +35,7 @@ pub(crate) fn find(proc: &ProcRoot, pid_ns: &OwnedFd, user_ns: &OwnedFd) -> Resu
     let above = ancestors(user_ns)?;
     let permitted = own::flags().context("cannot read capabilities")?.permitted;
     let mut scan = Scan::new(proc).context("cannot read /proc")?;
-    for pid in Scan::pids(proc).context("cannot read /proc")? {
+    for pid in Scan::pids(proc)? {
         let inside = link(&scan, pid, Kind::Pid).is_some_and(|id| seen_from.contains(&id));
         if !inside {
             continue;

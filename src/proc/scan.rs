@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use anyhow::{Context, Error, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstatat};
@@ -67,9 +68,20 @@ impl Scan {
         self.copy.is_some()
     }
 
-    /// The PIDs of all processes, sorted.
-    pub(crate) fn pids(proc: &ProcRoot) -> std::io::Result<Vec<Pid>> {
-        Ok(Scan::listed(proc)?.into_iter().map(|(pid, _)| pid).collect())
+    /// The PIDs of all processes, sorted. An error if there are none: then proc is not mounted.
+    pub(crate) fn pids(proc: &ProcRoot) -> Result<Vec<Pid>> {
+        let shown = proc.path().display();
+        let all =
+            Scan::listed(proc).with_context(|| format!("cannot read {shown}: is proc mounted there?"))?;
+        if all.is_empty() {
+            bail!("there are no processes in {shown}: is proc mounted there?");
+        }
+        Ok(all.into_iter().map(|(pid, _)| pid).collect())
+    }
+
+    /// Why a process is not found: it does not exist, or none is shown.
+    pub(crate) fn no_process(proc: &ProcRoot) -> Error {
+        Scan::pids(proc).err().unwrap_or_else(|| Errno::ESRCH.into())
     }
 
     /// The same with the inodes of their directories. The directory of another process with the same PID has another one.

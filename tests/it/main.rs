@@ -85,6 +85,7 @@ mod mounted_files;
 mod multicall;
 mod mutated;
 mod new_tty;
+mod no_proc;
 mod nsenter;
 mod nsenter_cgroup;
 mod nsenter_container;

@@ -18,7 +18,7 @@ use crate::isolation::capabilities::baseline::describe;
 use crate::isolation::capabilities::process::{Capable, Program, UserNs};
 use crate::isolation::ns;
 use crate::proc::{Credentials, Sets};
-use crate::proc::{ProcRoot, vanished};
+use crate::proc::{ProcRoot, Scan, vanished};
 use crate::text;
 
 pub(super) fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
@@ -28,7 +28,8 @@ pub(super) fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     let held = Lookup::new("capsh", Purpose::Read).held(&proc, &target)?;
     // Its files in /proc may be unreadable without an end.
     let described = in_child(&proc, OnBlock::Fail, || {
-        let process = Capable::whole(proc.process(held.pid)).map_err(|error| error_of(held.pid, error));
+        let process =
+            Capable::whole(proc.process(held.pid)).map_err(|error| error_of(&proc, held.pid, error));
         let described = process.map(|process| describe_process(&process, shell.last).into_bytes());
         Ok(described.map_err(|error| errno::chain(&error)))
     })?;
@@ -40,10 +41,10 @@ pub(super) fn print(shell: &mut Shell, word: &OsStr) -> Result<(), Exit> {
     Ok(())
 }
 
-fn error_of(pid: Pid, error: std::io::Error) -> anyhow::Error {
+fn error_of(proc: &ProcRoot, pid: Pid, error: std::io::Error) -> anyhow::Error {
     match error.raw_os_error().map(Errno::from_raw).filter(|errno| !vanished(*errno)) {
         Some(errno) => anyhow!(errno),
-        None if error.raw_os_error().is_some() => anyhow!(Errno::ESRCH),
+        None if error.raw_os_error().is_some() => Scan::no_process(proc),
         None => anyhow!(error),
     }
     .context(format!("process {pid}"))

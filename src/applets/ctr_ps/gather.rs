@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
 use super::columns::needs;
@@ -84,11 +84,8 @@ fn gather_once(proc: &ProcRoot, files: &Files, wanted: &Wanted<'_>) -> Result<Fo
     let few = !needs_all && !wanted.selection.pids.is_empty();
     let pids: Vec<Pid> = match few {
         true => wanted.selection.pids.iter().copied().map(Pid::from_raw).collect(),
-        false => Scan::pids(proc).with_context(unreadable)?,
+        false => Scan::pids(proc)?,
     };
-    if pids.is_empty() {
-        bail!("there are no processes in {}: is proc mounted there?", proc.path().display());
-    }
     // If all are shown, all are read while they are identified.
     let reading =
         (wanted.command_lines() && wanted.selection.is_all()).then(|| Reading::start(proc, pids.clone()));

@@ -22,8 +22,8 @@ use crate::exit;
 use crate::isolation::cgroup::View;
 use crate::isolation::ns;
 use crate::net::{self, Interface, Listener, Netlink, Protocol, UnixSocket};
-use crate::proc::ProcRoot;
 use crate::proc::ns::Kind as Namespace;
+use crate::proc::{ProcRoot, hidepid};
 
 pub(super) struct Finder<'a> {
     pub world: &'a World<'a>,
@@ -129,6 +129,12 @@ impl<'a> Finder<'a> {
     /// Is it known that no process has it? State files can have it all the same.
     pub(super) fn is_absent(&self, reading: &Reading) -> bool {
         self.absent.contains(reading)
+    }
+
+    /// Are processes of other users withheld, so that nobody can be found to have a thing?
+    pub(super) fn hidden(&self) -> Option<String> {
+        let option = hidepid(self.world.proc).filter(|_| exit::sees_less_than_root());
+        option.map(|option| format!("processes of other users: /proc is mounted with {option}"))
     }
 
     /// Remembers an error.

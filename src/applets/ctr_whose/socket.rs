@@ -58,9 +58,14 @@ impl Finder<'_> {
         self.recent.borrow_mut().remove(FILES_OF_OTHERS);
         let why = match (self.problems.borrow_mut().remove(FILES_OF_OTHERS), nix::unistd::geteuid().is_root())
         {
-            (true, false) => "only root can list the open files of other users' processes",
-            (true, true) => "the open files of some processes cannot be listed without CAP_SYS_PTRACE",
-            (false, _) => "no process shows it; perhaps the kernel itself has it",
+            (true, false) => "only root can list the open files of other users' processes".to_owned(),
+            (true, true) => {
+                "the open files of some processes cannot be listed without CAP_SYS_PTRACE".to_owned()
+            }
+            (false, _) => match self.hidden() {
+                Some(hidden) => format!("cannot look at {hidden}"),
+                None => "no process shows it; perhaps the kernel itself has it".to_owned(),
+            },
         };
         self.need_all();
         format!("who has {socket}: {why}")

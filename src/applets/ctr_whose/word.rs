@@ -96,7 +96,8 @@ impl Word {
         let withheld = self.readings.iter().flatten().filter_map(Reading::withheld);
         let withheld = withheld.filter(|_| !is_copy && exit::sees_less_than_root()).map(str::to_owned);
         let met = met.iter().filter(|_| !is_certain).cloned();
-        let problems: BTreeSet<String> = met.chain(withheld).collect();
+        let hidden = finder.hidden().filter(|_| self.readings.is_ok());
+        let problems: BTreeSet<String> = met.chain(withheld).chain(hidden).collect();
         if one.entry.is_empty() && !problems.is_empty() {
             let problems = problems.into_iter().collect::<Vec<_>>().join("; ");
             one.entry.unknown = Some(format!("cannot look at {problems}"));

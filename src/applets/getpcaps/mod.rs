@@ -84,7 +84,7 @@ use crate::isolation::capabilities::{last, own};
 use crate::isolation::ns;
 use crate::output::Out;
 use crate::proc::ProcRoot;
-use crate::proc::{Mask, Process, Sets};
+use crate::proc::{Mask, Process, Scan, Sets};
 use crate::text;
 
 struct Request {
@@ -292,7 +292,7 @@ impl Request {
             hint_at_container(&self.proc, None, pid);
         }
         if let Some(Ok(pid)) = number(word).filter(|_| plain && !self.iab) {
-            let flags = own::flags_of(pid).map_err(|errno| failed(pid, errno))?;
+            let flags = own::flags_of(pid).map_err(|errno| failed(pid, &errno.into()))?;
             show::line(self, word, &flags.text(self.last));
             return Ok(());
         }
@@ -334,10 +334,10 @@ impl Request {
 
     /// Runs `read` on a process, and checks afterwards that its PID was not reused meanwhile.
     fn read<T>(&self, held: &Held, read: impl Fn(Process<'_>) -> std::io::Result<T>) -> Result<T, Exit> {
-        let gone = |errno| failed(held.pid, errno);
+        let gone = |errno: Errno| failed(held.pid, &errno.into());
         let found = read(self.proc.process(held.pid)).map_err(|error| {
             match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ENOENT | Errno::ESRCH) => gone(Errno::ESRCH),
+                Some(Errno::ENOENT | Errno::ESRCH) => failed(held.pid, &Scan::no_process(&self.proc)),
                 Some(errno) => gone(errno),
                 None => anyhow!(error).context(format!("process {}", held.pid)).into(),
             }
@@ -349,8 +349,8 @@ impl Request {
     }
 }
 
-fn failed(pid: Pid, errno: Errno) -> Exit {
-    let cause = crate::errno::strerror(errno as i32);
+fn failed(pid: Pid, error: &anyhow::Error) -> Exit {
+    let cause = crate::errno::chain(error);
     Exit::Message { status: 1, text: format!("Failed to get cap's for process {pid}: ({cause})"), hint: None }
 }
 

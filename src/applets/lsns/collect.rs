@@ -118,7 +118,7 @@ impl Found {
 /// The inner error is a failure to read the list of mounts, which has an exit status of its own.
 pub(super) fn collect(proc: &ProcRoot, wanted: &Wanted) -> anyhow::Result<std::io::Result<Found>> {
     let cannot = || format!("cannot read {}", proc.path().display());
-    let pids = Scan::pids(proc).with_context(cannot)?;
+    let pids: Vec<Pid> = Scan::listed(proc).with_context(cannot)?.into_iter().map(|(pid, _)| pid).collect();
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let dir = open(proc.path(), flags, Mode::empty()).with_context(cannot)?;
     let mut walk = Walk::new(proc, dir, wanted);
