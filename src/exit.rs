@@ -15,6 +15,7 @@ use crate::isolation::capabilities::own;
 use crate::isolation::ns;
 use crate::isolation::operation::{Operation, Refused};
 use crate::output::Out;
+use crate::output::fold::folded;
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
 use crate::sys::{self, Ended};
@@ -108,7 +109,7 @@ pub(crate) fn report(name: &str, failure: u8, outcome: Outcome) -> u8 {
         Ok(status) => status,
         Err(Exit::Text(words)) => {
             let mut out = Out::stdout();
-            out.push(words.as_bytes());
+            out.push(folded(words).as_bytes());
             match out.finish() {
                 Ok(()) => 0,
                 // As util-linux: who closes stdout does not want the text.

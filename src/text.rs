@@ -90,6 +90,7 @@ pub fn cut(text: &str, columns: usize) -> &str {
 #[must_use]
 pub(crate) fn cut_with_mark(text: &str, columns: usize) -> Cow<'_, str> {
     match cut(text, columns).len() < text.len() {
+        true if columns == 0 => "".into(),
         true => format!("{}+", cut(text, columns.saturating_sub(1))).into(),
         false => text.into(),
     }
@@ -210,6 +211,7 @@ mod tests {
             ("\u{e4}\u{e4}\u{e4}", 3, "\u{e4}\u{e4}\u{e4}"),
             ("\u{4f60}\u{597d}x", 4, "\u{4f60}+"),
             ("", 0, ""),
+            ("abc", 0, ""),
         ] {
             assert_eq!(cut_with_mark(text, columns), shown);
         }

@@ -201,7 +201,7 @@ impl LazyTable<'_> {
                 if row > 0 {
                     out.push(b"\n");
                 }
-                let title = text::cut(&title, self.width.unwrap_or(usize::MAX)).to_owned();
+                let title = text::cut_with_mark(&title, self.width.unwrap_or(usize::MAX)).into_owned();
                 out.push(self.painter.heading(&title).as_bytes());
                 out.push(b"\n");
             }
@@ -321,8 +321,10 @@ impl LazyTable<'_> {
                 }
                 ref cell => cell.measured(),
             };
-            let (shown, wide) = self.shrunk((at, width.saturating_sub(used)), shown, wide);
-            let (shown, wide) = fitting(&shown, wide, left - used);
+            let room =
+                if self.shrinks(at) { (left - used).min(width.saturating_sub(used)) } else { left - used };
+            let (shown, wide) = cut(shown, wide, room);
+            let shown = &*shown;
             let used = used + wide;
             let blanks = width.saturating_sub(used).min(left - used);
             let right = self.columns[at].align == Align::Right;
@@ -349,19 +351,9 @@ impl LazyTable<'_> {
         out.byte(b'\n');
     }
 
-    /// A cell of the column that has become narrower ends in `+` if it is longer.
-    fn shrunk<'t>(
-        &self,
-        (at, width): (usize, usize),
-        cell: Cow<'t, str>,
-        wide: usize,
-    ) -> (Cow<'t, str>, usize) {
-        let shrinks = self.width.is_some() && self.narrow.as_ref().is_some_and(|narrow| narrow.shrinks == at);
-        if !shrinks || wide <= width {
-            return (cell, wide);
-        }
-        let (start, used) = fitting(&cell, wide, width.saturating_sub(1));
-        (format!("{start}+").into(), used + 1)
+    /// Has this column become narrower?
+    fn shrinks(&self, at: usize) -> bool {
+        self.width.is_some() && self.narrow.as_ref().is_some_and(|narrow| narrow.shrinks == at)
     }
 
     fn last(&self, column: usize) -> bool {
@@ -376,6 +368,16 @@ fn fitting(text: &str, width: usize, left: usize) -> (&str, usize) {
     }
     let text = text::cut(text, left);
     (text, text::width(text).min(left)) // joined characters may have another width than their sum
+}
+
+/// A cell that fits. One that is cut ends in `+`, also a number: what is left of it reads as another one.
+fn cut(cell: Cow<'_, str>, wide: usize, room: usize) -> (Cow<'_, str>, usize) {
+    if wide <= room {
+        return (cell, wide);
+    }
+    let cut = text::cut_with_mark(&cell, room).into_owned();
+    let wide = text::width(&cut).min(room);
+    (cut.into(), wide)
 }
 
 /// Formats a number without allocating, because there are tens of thousands.

@@ -1,6 +1,7 @@
 //! Output for applets: tables, trees, colour, JSON, and a stdout that may be full.
 
 pub(crate) mod filter;
+pub(crate) mod fold;
 pub(crate) mod json;
 pub(crate) mod keys;
 pub(crate) mod lazy_table;

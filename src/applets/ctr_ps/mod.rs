@@ -124,7 +124,7 @@
 //! shows the next one at once. ctr-top(1) shows how much the containers use between two looks.
 //!
 //! Control characters and similar characters in names and arguments are shown as `\xNN` or `\u{NNNN}`. On a
-//! terminal, lines are cut to its width, unless `-w` is given.
+//! terminal, lines are cut to its width (`+`), unless `-w` is given.
 //!
 //! # Processes that block their readers
 //!

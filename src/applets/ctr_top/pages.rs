@@ -1,6 +1,7 @@
 //! A text in place of the table, as much of it as fits on the screen.
 
 use super::keys::Move;
+use crate::output::fold::fold;
 use crate::text;
 
 /// What of a text is on the screen.
@@ -14,8 +15,6 @@ pub(super) struct Pages {
     page: usize,
     all: usize,
 }
-
-const RESET: &str = "\x1b[0m";
 
 impl Pages {
     pub(super) fn new(title: String, lines: impl Iterator<Item = String>) -> Pages {
@@ -37,7 +36,7 @@ impl Pages {
 
     /// The lines of the screen, which has this size. The first one has the title, and where in the text this is.
     pub(super) fn show(&mut self, height: usize, width: usize) -> Vec<Vec<u8>> {
-        let all: Vec<String> = self.lines.iter().flat_map(|line| fold(line, width.max(1))).collect();
+        let all: Vec<String> = self.lines.iter().flat_map(|line| fold(line, width)).collect();
         (self.page, self.all) = (height.saturating_sub(1).max(1), all.len());
         self.first = self.first.min(self.all.saturating_sub(self.page));
         let end = (self.first + self.page).min(self.all);
@@ -52,58 +51,9 @@ impl Pages {
     }
 }
 
-/// A line as lines of at most this width, each with the colour of its part.
-fn fold(line: &str, width: usize) -> Vec<String> {
-    let (mut folded, mut current, mut room) = (Vec::new(), String::new(), width);
-    let mut colour = "";
-    let mut rest = line;
-    while !rest.is_empty() {
-        if let Some(end) = rest.strip_prefix("\x1b[").and_then(|after| after.find('m')) {
-            let (style, after) = rest.split_at(end + "\x1b[m".len());
-            colour = if matches!(style, RESET | "\x1b[m") { "" } else { style };
-            current.push_str(style);
-            rest = after;
-            continue;
-        }
-        let escape = rest.char_indices().skip(1).find(|(_, letter)| *letter == '\x1b');
-        let plain = escape.map_or(rest, |(at, _)| &rest[..at]);
-        let part = text::cut(plain, room);
-        // A wide character has no place in a terminal of one column.
-        let is_none = part.is_empty() && room == width;
-        let part = if is_none { &plain[..plain.chars().next().map_or(1, char::len_utf8)] } else { part };
-        current.push_str(part);
-        room = room.saturating_sub(text::width(part));
-        rest = &rest[part.len()..];
-        if part.len() < plain.len() {
-            if !colour.is_empty() {
-                current.push_str(RESET);
-            }
-            folded.push(std::mem::replace(&mut current, colour.to_owned()));
-            room = width;
-        }
-    }
-    folded.push(current);
-    folded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lines_are_folded_with_their_colours() {
-        assert_eq!(fold("", 4), [""]);
-        assert_eq!(fold("abcd", 4), ["abcd"]);
-        assert_eq!(fold("abcdefghi", 4), ["abcd", "efgh", "i"]);
-        let red = "\x1b[31m";
-        assert_eq!(
-            fold(&format!("ab{red}cdef\x1b[0mgh"), 4),
-            [format!("ab{red}cd\x1b[0m"), format!("{red}ef\x1b[0mgh")]
-        );
-        assert_eq!(fold("\u{4e00}\u{4e01}x", 3), ["\u{4e00}", "\u{4e01}x"]);
-        assert_eq!(fold("\u{4e00}\u{4e01}", 1), ["\u{4e00}", "\u{4e01}"]);
-        assert_eq!(fold("\x1b[1m\u{4e00}\u{4e01}", 1).len(), 2);
-    }
 
     #[test]
     fn every_line_can_be_reached() {

@@ -88,6 +88,18 @@ fn lines_are_cut_at_the_width_of_the_terminal() {
     }
 }
 
+#[test]
+fn a_cell_that_is_cut_has_a_mark() {
+    let lines = |width| {
+        let cut = printed(|out| table(Some(width)).print(out, &Two));
+        cut.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(17), ["7 a b\\x1b\\xff yes", "", "second", "- 日本        x/y"]);
+    assert_eq!(lines(16), ["7 a b\\x1b\\xff y+", "", "second", "- 日本        x+"]);
+    assert_eq!(lines(5), ["7 a +", "", "seco+", "- 日+"]);
+    assert_eq!(cut("123456".into(), 6, 3), ("12+".into(), 3));
+}
+
 struct Wide;
 
 impl Source for Wide {
