@@ -1,7 +1,7 @@
 //! JSON: one document for each frame. To write a row costs as much as to read its container. Most containers rest, so that
 //! their rows are those of the document before, and so are the texts of these.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::cell::OnceCell;
 use std::io::Write;
 use std::rc::Rc;
@@ -38,8 +38,18 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Unknown<'a> {
     /// The path in the JSON.
-    path: &'static str,
+    path: Cow<'static, str>,
     why: &'a str,
+}
+
+const LACKS: &str = "a sum over processes, some of which cannot be read";
+
+/// The values of a row that lack something.
+fn lacking(of: &str, row: &Row) -> Vec<Unknown<'static>> {
+    let lacks = row.lacks;
+    let all = [(lacks.cpu, "cpu"), (lacks.memory, "memory"), (lacks.pids, "pids"), (lacks.disk, "io")];
+    let lacking = all.into_iter().filter(|(lacks, _)| *lacks);
+    lacking.map(|(_, key)| Unknown { path: format!("{of}.{key}").into(), why: LACKS }).collect()
 }
 
 #[derive(Serialize)]
@@ -111,6 +121,15 @@ pub(super) fn print(
     let (available, total) = frame.memory;
     let texts = before.texts(&frame.rows.containers)?;
     let written = frame.rows.containers.iter().zip(&texts).map(|(row, text)| Written { row, text });
+    let containers = sorted(written, order);
+    let pods = frame.per_pod.then(|| sorted(frame.pods().iter(), order));
+    let mut unknown: Vec<Unknown<'_>> =
+        before.withheld.iter().map(|why| Unknown { path: "containers".into(), why }).collect();
+    unknown.extend(frame.rows.host.iter().flat_map(|row| lacking("host", row)));
+    let lacking_at = |list| move |(at, row): (usize, &Row)| lacking(&format!("{list}[{at}]"), row);
+    unknown.extend(pods.iter().flatten().copied().enumerate().flat_map(lacking_at("pods")));
+    let rows = containers.iter().map(|written| written.row);
+    unknown.extend(rows.enumerate().flat_map(lacking_at("containers")));
     let document = Document {
         time: rfc3339(clock_now()),
         interval: frame.rows.interval,
@@ -120,9 +139,9 @@ pub(super) fn print(
         memory: HostMemory { available, total },
         host: frame.rows.host.as_ref(),
         services: sorted(frame.rows.services.iter(), order),
-        pods: frame.per_pod.then(|| sorted(frame.pods().iter(), order)),
-        containers: sorted(written, order),
-        unknown: before.withheld.iter().map(|why| Unknown { path: "containers", why }).collect(),
+        pods,
+        containers,
+        unknown,
     };
     json::write(out, &document)?;
     writeln!(out)?;
@@ -140,6 +159,7 @@ fn sorted<T: Borrow<Row>>(rows: impl Iterator<Item = T>, order: Order) -> Vec<T>
 mod tests {
     use super::*;
     use crate::applets::ctr_top::rates::{Cpu, Rows};
+    use crate::applets::ctr_top::sample::Lacks;
 
     fn row(name: &str, percent: f64) -> Row {
         let cpu = Cpu { percent: Some(percent), ..Cpu::default() };
@@ -160,6 +180,19 @@ mod tests {
         for (text, row) in texts.iter().zip(&now) {
             assert_eq!(text.get(), serde_json::to_string(row).expect("JSON"));
         }
+    }
+
+    #[test]
+    fn a_sum_that_lacks_something_is_named() {
+        let lacks = Lacks { disk: true, ..Lacks::default() };
+        let host = Some(Row { lacks: Lacks { pids: true, ..lacks }, ..Row::default() });
+        let containers = vec![row("a", 1.0), Row { lacks, ..row("b", 0.5) }];
+        let frame = Frame::new(&Default::default(), Rows { containers, host, ..Rows::default() }, false);
+        let (mut out, mut before) = (Out::kept(), Before::default());
+        print(&mut out, &ProcRoot::default(), frame, Order::default(), &mut before).expect("printed");
+        let value: serde_json::Value = serde_json::from_slice(&out.into_bytes()).expect("JSON");
+        let paths = value["unknown"].as_array().expect("a list").iter().map(|one| &one["path"]);
+        assert_eq!(paths.collect::<Vec<_>>(), ["host.pids", "host.io", "containers[1].io"]);
     }
 
     /// The text of a row goes through the writer of the document.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::known::{Entry, Known, put};
 use super::networks::{self, Net, Unsure};
-use super::processes::{self, Of, Reader, Times, Usage, timed};
+use super::processes::{self, Lacking, Of, Reader, Times, Usage, timed};
 use super::scan::{self, Before, Found, Owner, Process, Scanned, Wanted};
 use super::services::Service;
 use crate::container::Files;
@@ -44,6 +44,10 @@ struct Report {
     usage: Vec<Usage>,
     times: Times,
     no_disk: Vec<i32>,
+    /// Processes that run, of which nothing can be read.
+    unread: BTreeSet<i32>,
+    /// Does proc not list the processes of other users?
+    hides: bool,
     /// What the interfaces of each container received and sent. It travels apart too.
     #[serde(skip)]
     nets: Vec<(usize, Net)>,
@@ -127,7 +131,8 @@ fn count(known: &mut Known, report: &Report) -> Looked {
     let is_summed: Vec<bool> =
         known.containers.iter().map(|found| found.as_ref().is_some_and(|found| found.is_summed)).collect();
     let mut usage = report.usage.iter().peekable();
-    let of = || Of { times: report.times, ..Of::default() };
+    let lacks = Lacking { usage: report.hides, disk: report.hides };
+    let of = || Of { times: report.times, lacks, ..Of::default() };
     let mut looked = Looked {
         changed: None,
         notes: Vec::new(),
@@ -140,10 +145,16 @@ fn count(known: &mut Known, report: &Report) -> Looked {
         // Both are sorted by PID.
         while usage.next_if(|usage| usage.pid < *pid).is_some() {}
         let usage = usage.next_if(|usage| usage.pid == *pid);
+        let is_unread = report.unread.contains(pid);
+        let lacks = Lacking { usage: is_unread, disk: is_unread || known.no_disk.contains(pid) };
+        let add = |of: &mut Of| {
+            usage.iter().for_each(|usage| of.add(usage));
+            of.lack(lacks);
+        };
         match entry.owner {
             Owner::Host(service) => {
                 looked.host.0 += 1;
-                usage.iter().for_each(|usage| looked.host.1.add(usage));
+                add(&mut looked.host.1);
                 service.into_iter().for_each(|number| looked.services[number] += 1);
             }
             Owner::Container(number) => {
@@ -151,7 +162,7 @@ fn count(known: &mut Known, report: &Report) -> Looked {
                     let counts = &mut looked.containers[number];
                     counts.procs += 1;
                     if is_summed[number] {
-                        usage.iter().for_each(|usage| counts.of.add(usage));
+                        add(&mut counts.of);
                     }
                 }
             }
@@ -396,7 +407,11 @@ impl<'a> Look<'a> {
                 if !counts {
                     continue;
                 }
-                report.usage.extend(self.reader.usage(pid));
+                match self.reader.usage(pid) {
+                    Some(usage) => report.usage.push(usage),
+                    None if self.is_unread(pid) => _ = report.unread.insert(pid),
+                    None => {}
+                }
                 if !known.no_disk.contains(&pid) {
                     disks.push(pid);
                 }
@@ -420,9 +435,21 @@ impl<'a> Look<'a> {
             let (at, read) = self.reader.disks(self.proc, &disks).unwrap_or_default();
             report.times.disk = at;
             report.usage.iter_mut().for_each(|usage| usage.disk = read.get(&usage.pid).copied());
-            report.no_disk = disks.into_iter().filter(|pid| !read.contains_key(pid)).collect();
+            let left = disks.into_iter().filter(|pid| !read.contains_key(pid));
+            report.no_disk = left.filter(|pid| self.is_unread(*pid)).collect();
         }
+        // The first process of a pid namespace cannot have ended.
+        report.hides = !self.proc.is_copy() && !self.is_in_proc(1);
         Ok(())
+    }
+
+    /// A copy has of each process what could be copied.
+    fn is_unread(&self, pid: i32) -> bool {
+        !self.proc.is_copy() && self.is_in_proc(pid)
+    }
+
+    fn is_in_proc(&self, pid: i32) -> bool {
+        self.proc.has(&self.proc.path_of(Pid::from_raw(pid), ""))
     }
 }
 

@@ -50,7 +50,8 @@
 //! Some containers have no control group of their own: those of a login, bubblewrap, firejail, or Podman without
 //! delegation. For these, and for the host, the numbers are sums over processes, marked with `~`: processes that have ended
 //! are missing, and memory that processes share counts for each of them. Limits are those of the group, which
-//! hold for the container too.
+//! hold for the container too. If the caller may not read some of the processes, the sum has `>` in place of that: it is at least so
+//! much. One of which nothing but 0 is known is unknown.
 //!
 //! READ/s and WRITE/s are counted by the control group if the kernel does that. On v1 it counts only part of it, often
 //! nothing: then these too are sums over processes (IO_BY, `source` in JSON). Only root can read them, so for others a group
@@ -100,7 +101,8 @@
 //! - `services`: the rows of `-a`.
 //! - `pods`: the rows of pods; null without `--per pod`.
 //! - `containers`: the rows of all containers, sorted as `-s` says.
-//! - `unknown`: a `path` in this document, and `why` values are missing there, if the rights of the caller are the reason.
+//! - `unknown`: a `path` in this document, and `why` values are missing there, if the rights of the caller are the reason. A sum over
+//!   processes at that path is at least so much, as some cannot be read.
 //!
 //! These are the keys of a row:
 //!
@@ -136,7 +138,8 @@
 //! rootless container, and `outer` the container around it. `container_cpu_usage_seconds_total` has `cpu="total"`, the bytes of
 //! networks have `interface`, and those of disks `device`, such as `/dev/sda`. The host's own processes have the runtime `host`.
 //! Counters with `source="processes"` are sums over processes, without a `device`: they go down when a process ends, and rate()
-//! takes that for a new start and shows a peak. `{source!="processes"}` in a query leaves them out.
+//! takes that for a new start and shows a peak. `{source!="processes"}` in a query leaves them out. A sum is not printed if some of its
+//! processes cannot be read.
 //! `container_paused` and `container_own_cgroup` are those of ctr-top alone. `container_scrape_error` is 1 if the rights of the caller
 //! hide containers of others.
 //!
@@ -254,6 +257,7 @@ use anyhow::Context;
 use crate::cli::{Applet, Call};
 use crate::exit::{self, Exit, Outcome};
 use crate::output::Out;
+use crate::output::fold::fold;
 use crate::output::smartcols::{self, Column};
 use crate::output::style::{self, Painter};
 use crate::sys;
@@ -346,8 +350,10 @@ fn batch(mut watcher: Watcher<'_>, request: &Request, picked: &[Picked]) -> Resu
 /// What a table does not show: columns that were asked for, and what the rights of the caller do not show.
 fn hint_at_missing(left_out: &[&str], request: &Request) {
     let is_missing = !request.columns.is_empty() && !left_out.is_empty();
-    let missing = || format!("the terminal has no room for {}; -w shows all columns", left_out.join(", "));
-    exit::hint(|| is_missing.then(missing));
+    let missing = || format!("no room for {}; -w shows all columns", left_out.join(", "));
+    let columns = style::stdout_columns().unwrap_or(usize::MAX);
+    let hint = exit::shown_hint(|| is_missing.then(missing));
+    hint.iter().for_each(|hint| exit::say(&fold(hint, columns).join("\n")));
     exit::hint_at_rights();
 }
 

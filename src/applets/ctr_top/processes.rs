@@ -29,6 +29,14 @@ pub(super) struct Of {
     /// The CPU time of each, in ticks.
     pub cpu: Option<Vec<Used>>,
     pub disk: Option<Vec<Used>>,
+    pub lacks: Lacking,
+}
+
+/// Does a sum lack processes that run, but that the caller may not read?
+#[derive(Default, Debug, Clone, Copy, PartialEq)]
+pub(super) struct Lacking {
+    pub usage: bool,
+    pub disk: bool,
 }
 
 /// When counters of processes were read: that of CPU time, and those of disks. CLOCK_MONOTONIC, in seconds.
@@ -240,6 +248,11 @@ impl<'a> Reader<'a> {
 }
 
 impl Of {
+    pub(super) fn lack(&mut self, one: Lacking) {
+        self.lacks.usage |= one.usage;
+        self.lacks.disk |= one.disk;
+    }
+
     pub(super) fn add(&mut self, usage: &Usage) {
         let [ticks, threads, start, pages] = usage.stat;
         let used = |first, second| Used { pid: usage.pid, start, first, second };

@@ -65,7 +65,7 @@ static METRICS: [Metric; 24] = [
         more: ",cpu=\"total\"",
         is_sum: |one| matches!(one.cpu, Some(Counted::Processes(..))),
         ..counter("container_cpu_usage_seconds_total", "CPU time used.", |one| {
-            one.cpu.as_ref().map(Counted::seconds)
+            whole(one.lacks.cpu, one.cpu.as_ref().map(Counted::seconds))
         })
     },
     counter("container_cpu_cfs_periods_total", "Periods of the CPU quota.", |one| {
@@ -84,10 +84,10 @@ static METRICS: [Metric; 24] = [
         one.quota.value.map(|quota| (quota * PERIOD).round())
     }),
     gauge("container_memory_usage_bytes", "Memory in use, with all cache.", |one| {
-        one.memory.usage.map(float)
+        whole(one.lacks.memory, one.memory.usage.map(float))
     }),
     gauge("container_memory_working_set_bytes", "Memory in use, without inactive page cache.", |one| {
-        one.memory.working_set.map(float)
+        whole(one.lacks.memory, one.memory.working_set.map(float))
     }),
     gauge("container_memory_rss", "Memory that belongs to no file, in bytes.", |one| {
         one.memory.anon.map(float)
@@ -102,19 +102,19 @@ static METRICS: [Metric; 24] = [
         one.memory.oom_kills.map(float)
     }),
     gauge("container_processes", "Processes.", |one| Some(float(one.procs))),
-    gauge("container_threads", "Processes and threads.", |one| one.pids.map(float)),
+    gauge("container_threads", "Processes and threads.", |one| whole(one.lacks.pids, one.pids.map(float))),
     gauge("container_threads_max", "Least limit of processes and threads, 0 without one.", |one| {
         Some(float(one.pids_limit.value.unwrap_or(0)))
     }),
     of_each_disk(
         counter("container_fs_reads_bytes_total", "Bytes read from disks.", |one| {
-            one.disk.as_ref().map(|disk| float(disk.bytes().0))
+            whole(one.lacks.disk, one.disk.as_ref().map(|disk| float(disk.bytes().0)))
         }),
         |disk| disk.1,
     ),
     of_each_disk(
         counter("container_fs_writes_bytes_total", "Bytes written to disks.", |one| {
-            one.disk.as_ref().map(|disk| float(disk.bytes().1))
+            whole(one.lacks.disk, one.disk.as_ref().map(|disk| float(disk.bytes().1)))
         }),
         |disk| disk.2,
     ),
@@ -156,6 +156,11 @@ static METRICS: [Metric; 24] = [
         one.own.map(|own| float(u64::from(own)))
     }),
 ];
+
+/// A sum that lacks processes is not printed: queries take it for the whole.
+fn whole(lacks_some: bool, value: Option<f64>) -> Option<f64> {
+    value.filter(|_| !lacks_some)
+}
 
 fn disks(one: &One) -> Option<&[Part]> {
     Some(&one.disks[..]).filter(|disks| !disks.is_empty())
@@ -250,6 +255,7 @@ mod tests {
     use super::*;
     use crate::applets::ctr_top::networks::Net;
     use crate::applets::ctr_top::processes::Used;
+    use crate::applets::ctr_top::sample::Lacks;
     use crate::applets::ctr_top::scan::Found;
 
     fn printed(containers: Vec<One>) -> String {
@@ -303,12 +309,14 @@ mod tests {
         ];
         assert_eq!(lines(one), expected);
         assert_eq!(
-            lines(summed),
+            lines(summed.clone()),
             [
                 r#"container_fs_reads_bytes_total{,source="processes"} 12"#,
                 r#"container_fs_writes_bytes_total{,source="processes"} 14"#
             ]
         );
+        let lacks = Lacks { disk: true, ..Lacks::default() };
+        assert!(lines(One { lacks, ..summed }).is_empty());
     }
 
     #[test]

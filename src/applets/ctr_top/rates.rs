@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::groups::Periods;
 use super::processes::Used;
-use super::sample::{Counted, Disk, One, Sample};
+use super::sample::{Counted, Disk, Lacks, One, Sample};
 use crate::sys::keyed::HashMap;
 pub(super) use pods::{key_of_pod, pods};
 
@@ -52,6 +52,8 @@ pub(super) struct Row {
     pub start: Option<u64>,
     #[serde(skip)]
     pub is_pause: bool,
+    #[serde(skip)]
+    pub lacks: Lacks,
 }
 
 /// The limits of the group around the container, which is that of the pod, and the groups that have them.
@@ -182,6 +184,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
     let passed = before.map_or(0.0, |before| now.at - before.at);
     let cpu = before.and_then(|before| cpu_between(now.cpu.as_ref()?, before.cpu.as_ref()?, boot));
     let percent = cpu.and_then(|(seconds, time)| rate(seconds * 100.0, time.unwrap_or(passed)));
+    let percent = percent.filter(|percent| says_more(*percent, now.lacks.cpu));
     let allowed =
         found.cpus.map(|cpus| cpus as f64).filter(|own| sample.cpus.is_some_and(|all| *own < all as f64));
     let limit = match (now.quota.value, allowed) {
@@ -190,7 +193,8 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
     };
     let disk = before.and_then(|before| disk_between(now.disk.as_ref()?, before.disk.as_ref()?, boot));
     let disk_rate = |of: fn((u64, u64)) -> u64| {
-        disk.and_then(|(bytes, time)| rate(of(bytes) as f64, time.unwrap_or(passed)))
+        let rate = disk.and_then(|(bytes, time)| rate(of(bytes) as f64, time.unwrap_or(passed)));
+        rate.filter(|rate| says_more(*rate, now.lacks.disk))
     };
     let (read, written) = now.disk.as_ref().map(Disk::bytes).unzip();
     let net = now.net.as_ref().map(|now| {
@@ -250,6 +254,7 @@ fn row(now: &One, before: Option<&One>, boot: u64, sample: &Sample) -> Row {
         },
         start: found.start,
         is_pause: found.is_pause,
+        lacks: now.lacks,
     }
 }
 
@@ -278,6 +283,11 @@ fn is_same(now: &One, before: &One) -> bool {
     // Kills do not say so: v1 counts them in groups below, which end.
     let is_first = !now.found.has_state || first(now) == first(before);
     is_first && cpu && throttled && disk
+}
+
+/// A sum that lacks something says only that there is at least so much.
+fn says_more(value: f64, lacks_some: bool) -> bool {
+    !lacks_some || value > 0.0
 }
 
 /// In a second.

@@ -56,10 +56,20 @@ pub(super) struct One {
     pub pids: Option<u64>,
     pub pids_limit: Limit<u64>,
     pub disk: Option<Disk>,
+    pub lacks: Lacks,
     /// The average of 10 seconds in percent, and the total in microseconds: CPU, memory, input and output.
     pub pressure: Option<Pressures>,
     /// What its group read from each disk and wrote there, if that is wanted.
     pub disks: Vec<(String, u64, u64)>,
+}
+
+/// Which values are sums that lack processes which cannot be read?
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(super) struct Lacks {
+    pub cpu: bool,
+    pub memory: bool,
+    pub pids: bool,
+    pub disk: bool,
 }
 
 pub(super) type Pressures = [Option<(f64, u64)>; 3];
@@ -257,6 +267,12 @@ fn host(procs: u64, of: Of) -> One {
         at: of.times.cpu,
         memory: of_processes(&of),
         pids: Some(of.threads),
+        lacks: Lacks {
+            cpu: of.lacks.usage,
+            memory: of.lacks.usage,
+            pids: of.lacks.usage,
+            disk: of.lacks.disk && of.disk.is_some(),
+        },
         disk: of.disks(),
         cpu: of.counted(),
         ..One::default()
@@ -400,9 +416,17 @@ impl Groups {
         let quota = self.limit(Controller::Cpu, |group| group.quota(sources));
         let at = seconds();
         let cpu = self.cpu().map(Counted::Group).or_else(|| of.counted());
-        let memory = self.memory(sources).unwrap_or_else(|| of_processes(of));
+        let of_group = self.memory(sources);
+        let pids = self.alone(Controller::Pids).and_then(|place| place.number("pids.current"));
         let threads = Some(of.threads).filter(|_| of.cpu.is_some());
         let disk = self.disk(of);
+        let lacks = Lacks {
+            cpu: of.lacks.usage && matches!(cpu, Some(Counted::Processes(..))),
+            memory: of.lacks.usage && of_group.is_none(),
+            pids: of.lacks.usage && pids.is_none(),
+            disk: of.lacks.disk && matches!(disk, Some(Disk::Processes(..))),
+        };
+        let memory = of_group.unwrap_or_else(|| of_processes(of));
         let by_group = shows.each_device && matches!(disk, Some(Disk::Group(..)));
         One {
             at,
@@ -413,9 +437,10 @@ impl Groups {
             throttled: quota.value.and_then(|_| self.throttled(sources)),
             quota,
             memory: Memory { limit: self.memory_limit(sources), ..memory },
-            pids: self.alone(Controller::Pids).and_then(|place| place.number("pids.current")).or(threads),
+            pids: pids.or(threads),
             pids_limit: self.limit(Controller::Pids, |group| group.pids_limit(sources)),
             disk,
+            lacks,
             pressure: shows.pressure.then(|| self.pressure(sources)).flatten(),
             ..One::default()
         }

@@ -13,6 +13,7 @@ use super::view::{BACK, Press, View};
 use super::watcher::Watcher;
 use crate::exit::{self, Exit};
 use crate::output::Out;
+use crate::output::fold::fold;
 use crate::output::keys::Keys;
 use crate::output::screen::{LEAVE, Screen, write};
 use crate::output::style::{self, Painter};
@@ -107,7 +108,9 @@ fn lines(
         return pages.show(height, width);
     }
     let head = frame.status(view.order, (view.tree, view.filter()), width);
-    let below = usize::from(view.note.is_some());
+    let mut note: Vec<String> = view.note.iter().flat_map(|note| fold(note, width)).collect();
+    note.truncate(height / 2);
+    let below = note.len();
     let window = view.window(frame, height.saturating_sub(above + below));
     let mut out = Out::kept();
     out.push(head.as_bytes());
@@ -127,9 +130,9 @@ fn lines(
         let whole = text::utf8(line).replace(RESET, &format!("{RESET}{SELECTED}"));
         *line = format!("{SELECTED}{whole}{NOT_SELECTED}").into_bytes();
     }
-    if let Some(note) = &view.note {
+    if below > 0 {
         lines.resize(height.saturating_sub(below), Vec::new());
-        lines.push(text::cut(note, width).to_owned().into_bytes());
+        lines.extend(note.into_iter().map(String::into_bytes));
     }
     lines
 }

@@ -233,12 +233,34 @@ struct Cells<'a> {
     exact: bool,
 }
 
+fn mark(row: &Row, column: &str) -> &'static str {
+    let lacks = row.lacks;
+    let is_sum = row.own_cgroup == Some(false);
+    match column {
+        "CPU" | "OF-LIM" | "CPU_TIME" if lacks.cpu => ">",
+        "MEMORY" | "USAGE" | "MEM%" if lacks.memory => ">",
+        "PIDS" if lacks.pids => ">",
+        "READ/s" | "WRITE/s" if lacks.disk => ">",
+        "CPU" | "MEMORY" | "USAGE" | "PIDS" if is_sum => "~",
+        _ => "",
+    }
+}
+
+fn marked<'v>(mark: &str, value: Value<'v>) -> Value<'v> {
+    match value {
+        Value::Bytes(bytes) if !mark.is_empty() => Value::Bytes([mark.as_bytes(), &*bytes].concat().into()),
+        Value::Number(number) if !mark.is_empty() => Value::owned(format!("{mark}{number}")),
+        value => value,
+    }
+}
+
 impl Source for Cells<'_> {
     fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// For people a paused container says so in place of its CPU use, and sums over processes have a mark.
+    /// For people a paused container says so in place of its CPU use, and sums over processes have a mark: another one if they
+    /// lack processes that cannot be read.
     fn cell(&self, row: usize, column: usize) -> Value<'_> {
         let repeated = self.lines.get(row).map_or(0, |lead| lead.repeated);
         let (row, (column, get)) = (self.rows[row], self.columns[column]);
@@ -246,15 +268,10 @@ impl Source for Cells<'_> {
         if self.exact {
             return value;
         }
-        let is_sum = || row.own_cgroup == Some(false);
         match (column.name, value) {
             ("CONTAINER", _) => Value::text(&row.container[repeated..]),
             ("CPU", _) if row.status == "paused" => Value::text("paused"),
-            ("CPU" | "MEMORY" | "USAGE" | "PIDS", Value::Bytes(bytes)) if is_sum() => {
-                Value::Bytes([b"~", &*bytes].concat().into())
-            }
-            ("PIDS", Value::Number(number)) if is_sum() => Value::owned(format!("~{number}")),
-            (_, value) => value,
+            (name, value) => marked(mark(row, name), value),
         }
     }
 
@@ -270,6 +287,25 @@ impl Source for Cells<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::applets::ctr_top::columns;
+    use crate::applets::ctr_top::rates::{Io, Memory, Pids};
+    use crate::applets::ctr_top::sample::Lacks;
+
+    #[test]
+    fn sums_have_a_mark_and_those_that_lack_something_another_one() {
+        let lacks = Lacks { disk: true, ..Lacks::default() };
+        let io = Io { read_rate: Some(2048.0), ..Io::default() };
+        let memory = Memory { working_set: Some(4096), ..Memory::default() };
+        let pids = Pids { current: Some(7), ..Pids::default() };
+        let row = Row { own_cgroup: Some(false), lacks, io, memory, pids, ..Row::default() };
+        let hidden = Row { lacks: Lacks { memory: true, pids: true, ..lacks }, ..row.clone() };
+        let columns = columns::parse(&["memory,pids,read/s,write/s,oom_kills".to_owned()]).expect("columns");
+        let (mut out, painter) = (Out::kept(), Painter { colour: false });
+        let style = Style { headings: false, raw: false, width: None, painter };
+        table(&mut out, (&[&row, &hidden], &[]), &columns, &style);
+        let text = String::from_utf8(out.into_bytes()).expect("text");
+        assert_eq!(text, "~4.0K ~7 >2.0K - -\n>4.0K >7 >2.0K - -\n");
+    }
 
     #[test]
     fn what_the_user_chose_is_on_every_screen() {

@@ -1,6 +1,6 @@
 //! The rows of pods, from those of their containers.
 
-use super::{Cpu, Io, Memory, Pids, Pressure, Row, share, tidy};
+use super::{Cpu, Io, Lacks, Memory, Pids, Pressure, Row, share, tidy};
 use crate::sys::keyed::HashMap;
 
 /// One row for each pod, in place of its containers: the sums. The limits are those of the pod's group.
@@ -98,6 +98,12 @@ fn pod(key: &str, rows: &[&Row], host_memory: Option<u64>) -> Row {
             memory: most(|row| row.pressure.as_ref()?.memory),
             io: most(|row| row.pressure.as_ref()?.io),
         }),
+        lacks: Lacks {
+            cpu: rows.iter().any(|row| row.lacks.cpu),
+            memory: rows.iter().any(|row| row.lacks.memory),
+            pids: rows.iter().any(|row| row.lacks.pids),
+            disk: rows.iter().any(|row| row.lacks.disk),
+        },
         key: key_of_pod(key),
         outer_key: first.outer_key.clone(),
         ..Row::default()
