@@ -155,6 +155,15 @@ pub(crate) fn net_ns_of_socket(pidfd: &OwnedFd, fd: i32) -> Result<OwnedFd> {
     sys::socket_namespace(&socket).with_context(|| format!("ioctl({number}, SIOCGSKNS)"))
 }
 
+/// The network namespace of an interface of /dev/net/tun that is descriptor `fd` of another process.
+pub(crate) fn net_ns_of_tun(pidfd: &OwnedFd, fd: i32) -> Option<OwnedFd> {
+    const TUN: (u32, u32) = (10, 200);
+    let file = sys::pidfd_getfd(pidfd, fd).ok()?;
+    // A file that another program serves can have any name, and may not answer.
+    let is_tun = sys::known(&file, c"").is_ok_and(|known| known.special == Some(TUN));
+    if is_tun { sys::socket_namespace(&file).ok() } else { None }
+}
+
 impl Set {
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {

@@ -48,6 +48,8 @@ pub(crate) struct Known {
     pub(crate) mode: u16,
     /// The number of the mount it is on, which no mount in another namespace has. None before Linux 5.8.
     pub(crate) mount: Option<u64>,
+    /// The numbers of a character device.
+    pub(crate) special: Option<(u32, u32)>,
 }
 
 /// statx(2) with AT_STATX_DONT_SYNC: uses cached data, so that it does not wait for FUSE, or overlayfs on top of it.
@@ -56,11 +58,13 @@ pub(crate) fn known(dir: impl AsFd, name: &CStr) -> nix::Result<Known> {
     let empty = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
     /// Since Linux 6.8 a number that is not used again.
     const MOUNT: u32 = 0x1000 | 0x4000;
-    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE | MOUNT;
+    let mask = libc::STATX_INO | libc::STATX_UID | libc::STATX_MODE | libc::STATX_TYPE | MOUNT;
     let found = statx(dir.as_fd().as_raw_fd(), name, libc::AT_STATX_DONT_SYNC | empty, mask)?;
     let device = (found.stx_dev_major, found.stx_dev_minor);
+    let is_character = u32::from(found.stx_mode) & libc::S_IFMT == libc::S_IFCHR;
+    let special = is_character.then_some((found.stx_rdev_major, found.stx_rdev_minor));
     let mount = (found.stx_mask & MOUNT != 0).then_some(found.stx_mnt_id);
-    Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode, mount })
+    Ok(Known { device, inode: found.stx_ino, uid: found.stx_uid, mode: found.stx_mode, mount, special })
 }
 
 /// How much of a file system a file takes, from cached data too.

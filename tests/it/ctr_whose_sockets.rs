@@ -1,5 +1,6 @@
 //! `ctr-whose` with unix sockets in the network namespaces of containers, and with files that are gone.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -9,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::common::network::{container, held_inside, inside, name, networks};
-use crate::common::process::{Holder, copy_of_binary, limited};
+use crate::common::process::{Holder, copy_of_binary, executable, limited};
 use crate::common::{Scratch, applet, program, skip, stderr, stdout, there};
 
 /// Container and role of each answer, and what the host has.
@@ -155,6 +156,61 @@ fn with_mounted(scratch: &Scratch, root: &str, file: &Path, target: &str) -> Hol
         at(file)
     );
     Holder::by(program("unshare").args(["-m", "-p", "-f", "sh", "-ec", &script, "sh"]), "")
+}
+
+/// Such a path, which begins with no directory of the host, can be that of a control group too.
+#[test]
+fn a_deleted_file_that_only_a_container_had() {
+    if !networks("a_deleted_file_that_only_a_container_had") {
+        return;
+    }
+    let scratch = Scratch::new("whose-gone-inside");
+    let kept = scratch.0.join("kept");
+    std::fs::write(&kept, "").expect("a file");
+    let holder = with_mounted(&scratch, "root", &kept, "/ctrbox-gone/kept");
+    let script = "exec 3>/ctrbox-gone/f; rm /ctrbox-gone/f; echo ready; exec sleep 1000";
+    let mut command = program("nsenter");
+    command.args(["--target", &holder.pid.to_string(), "--mount", "--pid", "--root", "--wd"]);
+    let _inside = started(command.args(["sh", "-c", script]));
+    for prefix in ["", "path:"] {
+        for mark in ["", " (deleted)"] {
+            let word = format!("{prefix}/ctrbox-gone/f{mark}");
+            assert_eq!(holders(&word), holds(&[&holder]), "{word}");
+        }
+    }
+    let output = limited(applet("ctr-whose").arg("/ctrbox-gone/g"));
+    assert_eq!(stderr(&output), "ctr-whose: '/ctrbox-gone/g': nothing found, as path, cgroup\n");
+}
+
+/// slirp4netns and pasta have an interface in the network namespace of a container, and are outside of it.
+#[test]
+fn who_sends_for_the_network_of_a_container() {
+    const TEST: &str = "who_sends_for_the_network_of_a_container";
+    if !networks(TEST) {
+        return;
+    }
+    let holder = container();
+    let tun = inside(&holder, || File::options().read(true).write(true).open("/dev/net/tun"));
+    let Ok(tun) = tun else { return skip(TEST, "needs /dev/net/tun") };
+    let scratch = Scratch::new("whose-tun");
+    let text = |name: &str, stdin: Stdio| {
+        let file = scratch.0.join(name);
+        executable(&file, &std::fs::read("/bin/sh").expect("a shell"), 0o755);
+        let mut command = Command::new(&file);
+        let child = started(command.args(["-c", "echo ready; kill -STOP $$"]).stdin(stdin));
+        let pid = child.0.id();
+        let text = answers(&pid.to_string()).1.expect("a process of the host");
+        (text, format!("{name} {pid}"))
+    };
+    let tun = || tun.try_clone().expect("a file").into();
+    for name in ["slirp4netns", "pasta.avx2"] {
+        let (text, process) = text(name, tun());
+        assert_eq!(text, format!("{process}, which works for {}", label(&holder)));
+    }
+    for (name, stdin) in [("pasta", Stdio::null()), ("other", tun())] {
+        let (text, process) = text(name, stdin);
+        assert_eq!(text, process);
+    }
 }
 
 /// At another path and at that of the host, as the socket of an engine is.

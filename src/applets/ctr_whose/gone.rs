@@ -43,7 +43,12 @@ pub(super) fn held(
             let seen = Path::new(OsStr::from_bytes(seen));
             let mounts: &Vec<u8> = mounts
                 .get_or_insert_with(|| proc.process(Pid::from_raw(pid)).mountinfo().unwrap_or_default());
-            let is_same = seen == path || on_host.is_some() && place(mounts, seen) == on_host;
+            // chroot(2) alone leaves the path of the mount namespace.
+            let root = || proc.link(&proc.path_of(Pid::from_raw(pid), "root")).ok();
+            let is_inside = |below: &Path| root().is_some_and(|root| root.join(below) == seen);
+            let is_same = seen == path
+                || on_host.is_some() && place(mounts, seen) == on_host
+                || path.strip_prefix("/").is_ok_and(is_inside);
             if is_same && found.len() < MOST {
                 found.push(Held { pid, link: directory.join(OsStr::from_bytes(descriptor.to_bytes())) });
             }

@@ -23,8 +23,8 @@
 //!   and who listens in it, by proxies, state files, or the rules that iptables-save(8) and nft(8) print, if they are there;
 //!   if nobody uses the port on the host, who listens on it in containers; else the containers that publish it when they run.
 //! - `path:PATH`: also what begins with `/`: a layer or the root of a container, a volume or another mount, a state or
-//!   log file, a unix(7) socket, a block device, a control group, a file in /proc. If the file is deleted and its path begins
-//!   with a directory of the host, also who still has it open; `PATH (deleted)`, as lsof(8) prints it, asks only for that, and PATH can be that in the container. What the host has not is in no mount. Symbolic links in the files of a container are not followed.
+//!   log file, a unix(7) socket, a block device, a control group, a file in /proc. If the file is deleted, also
+//!   who still has it open: PATH can be that on the host or in the container. `PATH (deleted)`, as lsof(8) prints it, asks first for that. What the host has not is in no mount. Symbolic links in the files of a container are not followed.
 //! - `ns:INODE`: also `net:[4026532181]`, and a number from 4026531840 up: a namespace.
 //! - `cgroup:PATH`: a control group, or the last part of its path, also of a group that is gone; of a group above those of
 //!   containers, these containers. A group without

@@ -3,20 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use nix::sys::stat::fstat;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::{Finder, recorded, status};
 use super::nat;
-use super::servers::{DAEMON, is_monitor_name, is_parent, is_pasta, is_proxy_name, serves};
+use super::servers::{
+    DAEMON, is_monitor_name, is_parent, is_proxy_name, is_router_name, is_worker_name, serves,
+};
 use super::thing::{Kind, Port};
 use crate::container::details;
 use crate::container::proxies;
+use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
 use crate::order;
 use crate::proc::ns::Kind as Namespace;
-use crate::proc::sockets_of;
+use crate::proc::{links_of, sockets_of};
 
 /// Descriptors of a proxy that are looked at.
 const MOST_DESCRIPTORS: usize = 10_000;
@@ -212,7 +216,7 @@ fn by_proxy(
         found.extend(match comm.as_str() {
             "conmon" => by_conmon(finder, pid, listener),
             "docker-proxy" if uid == 0 => by_arguments(finder, pid, listener),
-            comm if is_pasta(comm) => by_children(finder, pid, listener),
+            comm if is_router_name(comm) => by_namespaces(finder, pid, listener),
             _ => Vec::new(),
         });
     }
@@ -228,9 +232,43 @@ pub(super) fn served_by(finder: &Finder<'_>, pid: i32) -> Vec<usize> {
         found.extend((0..world.containers.len()).filter(|number| is_parent(finder, pid, *number)));
     }
     found.extend(proxied(finder, pid, &comm).into_iter().map(|(_, container)| container));
+    if is_worker_name(&comm) {
+        found.extend(in_namespaces(finder, &joined(finder, pid)));
+    }
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// The dockerd of a user in whose network the process works: its containers have their bridges there.
+pub(super) fn served_engine(finder: &Finder<'_>, pid: i32) -> Option<i32> {
+    let inodes = if is_worker_name(&finder.comm(pid)) { joined(finder, pid) } else { BTreeSet::new() };
+    let is_it = |inode: u64| finder.spaces().others().any(|(_, space)| space.place.inode == inode);
+    let inode = inodes.into_iter().find(|inode| is_it(*inode))?;
+    let is_in = |pid: i32| finder.world.proc.process(Pid::from_raw(pid)).ns(Namespace::Net) == Some(inode);
+    let hosts = finder.world.processes.iter().filter(|seen| seen.container.is_none());
+    hosts.map(|seen| seen.pid).find(|pid| finder.comm(*pid) == DAEMON && is_in(*pid))
+}
+
+/// The network namespaces in which the process is, or has an interface: it receives there what it sends for others.
+fn joined(finder: &Finder<'_>, pid: i32) -> BTreeSet<u64> {
+    let (world, pid) = (finder.world, Pid::from_raw(pid));
+    let mut inodes: BTreeSet<u64> = world.proc.process(pid).ns(Namespace::Net).into_iter().collect();
+    let holder = if world.proc.is_copy() { None } else { ns::pidfd(pid) };
+    let Some(holder) = holder else { return inodes };
+    _ = links_of(&world.links, pid.as_raw(), MOST_DESCRIPTORS, |name, link| {
+        let fd = Some(name).filter(|_| link.ends_with(b"/net/tun"));
+        let fd = fd.and_then(|name| name.to_str().ok()?.parse().ok());
+        let namespace = fd.and_then(|fd| ns::net_ns_of_tun(&holder, fd));
+        inodes.extend(namespace.and_then(|namespace| Some(fstat(namespace).ok()?.st_ino)));
+    });
+    inodes
+}
+
+/// The containers in these network namespaces, except the host's.
+fn in_namespaces<'f>(finder: &'f Finder<'_>, inodes: &'f BTreeSet<u64>) -> impl Iterator<Item = usize> + 'f {
+    let spaces = finder.spaces().others().filter(|(_, space)| inodes.contains(&space.place.inode));
+    spaces.flat_map(|(_, space)| space.containers.iter().copied())
 }
 
 /// The containers for which a process of the host with this name takes connections, with the port of the host.
@@ -266,14 +304,14 @@ fn by_conmon(finder: &Finder<'_>, pid: i32, listener: &Listener) -> Vec<Publishe
     all.map(of).collect()
 }
 
-/// pasta(1) starts the program that has the new namespace.
-fn by_children(finder: &Finder<'_>, pid: i32, listener: &Listener) -> Vec<Published> {
+/// pasta(1) can start the program that has the new namespace.
+fn by_namespaces(finder: &Finder<'_>, pid: i32, listener: &Listener) -> Vec<Published> {
     let children = finder.world.processes.iter().filter(|seen| seen.ppid == Some(pid));
     let pids: Vec<i32> = children.map(|seen| seen.pid).collect();
     let inode = |pid: i32| finder.world.proc.process(Pid::from_raw(pid)).ns(Namespace::Net);
-    let inodes: Vec<u64> = pids.into_iter().filter_map(inode).collect();
-    let spaces = finder.spaces().others().filter(|(_, space)| inodes.contains(&space.place.inode));
-    let containers = spaces.flat_map(|(_, space)| space.containers.iter().copied());
+    let mut inodes: BTreeSet<u64> = pids.into_iter().filter_map(inode).collect();
+    inodes.extend(joined(finder, pid));
+    let containers = in_namespaces(finder, &inodes);
     let port = port_of(listener, None);
     containers
         .map(|container| Published { container, port: port.clone(), by: By::Proxy, via: Some(pid) })

@@ -39,9 +39,12 @@ fn with_served(finder: &Finder<'_>, pid: i32, host: Host) -> Host {
     let label = |number: usize| &finder.world.containers[number].label;
     let named = |number: usize| format!("{}{}", label(number), finder.of_pod(number));
     let all: Vec<String> = port::served_by(finder, pid).into_iter().map(named).collect();
-    match all.is_empty() {
-        true => host,
-        false => Host { text: format!("{}, which works for {}", host.text, all.join(", ")), ..host },
+    let engine =
+        || Some(format!("the network of {}", finder.named_process(port::served_engine(finder, pid)?)));
+    let for_whom = if all.is_empty() { engine() } else { Some(all.join(", ")) };
+    match for_whom {
+        None => host,
+        Some(whom) => Host { text: format!("{}, which works for {whom}", host.text), ..host },
     }
 }
 

@@ -15,7 +15,7 @@ use crate::proc::mountinfo::{Mount, mounts};
 use crate::sys;
 
 /// Programs that take connections for containers, or keep others from listening there, as dockerd does without a proxy.
-const PROXIES: [&str; 6] = [DAEMON, "docker-proxy", "conmon", "rootlessport", "rootlesskit", "slirp4netns"];
+const PROXIES: [&str; 4] = [DAEMON, "docker-proxy", "conmon", "slirp4netns"];
 pub(super) const DAEMON: &str = "dockerd";
 /// pasta(1) and what it executes: the program that fits the processor.
 const PASTA: [&str; 4] = ["pasta", "pasta.avx2", "passt", "passt.avx2"];
@@ -30,7 +30,7 @@ impl Finder<'_> {
             return false;
         }
         let comm = self.comm(pid);
-        if comm != "slirp4netns" && !is_pasta(&comm) {
+        if !is_router_name(&comm) {
             return false;
         }
         let Some(exe) = self.world.proc.process(Pid::from_raw(pid)).program_file() else { return false };
@@ -68,18 +68,29 @@ fn is_bare(mountinfo: &[u8]) -> bool {
     mounts(mountinfo).any(|mount| mount.point == b"/") && mounts(mountinfo).all(is_of_both)
 }
 
-pub(super) fn is_pasta(comm: &str) -> bool {
+fn is_pasta(comm: &str) -> bool {
     PASTA.contains(&comm)
 }
 
+/// Programs that connect the network namespace of a container with that of the host.
+pub(super) fn is_router_name(comm: &str) -> bool {
+    comm == "slirp4netns" || is_pasta(comm)
+}
+
+/// A program that takes connections or sends them on.
+pub(super) fn is_worker_name(comm: &str) -> bool {
+    comm != DAEMON && is_proxy_name(comm)
+}
+
 pub(super) fn is_proxy_name(comm: &str) -> bool {
-    // rootlessport executes itself, under other names.
-    PROXIES.contains(&comm) || is_pasta(comm) || comm.starts_with("rootlessport") || comm == "exe"
+    // rootlessport and rootlesskit execute themselves and helpers, under other names.
+    let begins = ["rootlessport", "rootlesskit"].iter().any(|name| comm.starts_with(name));
+    PROXIES.contains(&comm) || is_pasta(comm) || begins || comm == "exe"
 }
 
 /// Has the process containers for which it works, perhaps?
 pub(super) fn may_serve(comm: &str) -> bool {
-    comm != DAEMON && (is_monitor_name(comm) || is_proxy_name(comm))
+    is_monitor_name(comm) || is_worker_name(comm)
 }
 
 /// The kernel cuts longer names.

@@ -179,13 +179,15 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
     if Namespace::ALL.iter().any(is_of) {
         return Err("it is not a namespace such as net:[4026532181]".to_owned());
     }
+    if let Some((Kind::Path, path @ [_, ..])) = forced(bytes) {
+        return Ok(paths(path, None));
+    }
     if let Some((kind, rest)) = forced(bytes) {
         return forced_reading(kind, rest).map(|reading| vec![reading]);
     }
     if bytes.starts_with(b"/") {
         let group = text.map(|text| Reading::Cgroup(text.to_owned()));
-        let gone = bytes.strip_suffix(DELETED).map(|path| Reading::Gone(path.to_vec()));
-        return Ok(gone.into_iter().chain([Reading::Path(bytes.to_vec())]).chain(group).collect());
+        return Ok(paths(bytes, group));
     }
     if bytes.starts_with(b"@") && bytes.len() > 1 {
         return Ok(vec![Reading::Socket(Socket::Abstract(bytes.to_vec()))]);
@@ -221,6 +223,15 @@ pub(super) fn readings(word: &OsStr) -> Result<Vec<Reading>, String> {
         return Ok(vec![Reading::Device(device)]);
     }
     Ok(name(text))
+}
+
+/// A path, and that of a file that is deleted, with the mark of the kernel or without it.
+fn paths(bytes: &[u8], group: Option<Reading>) -> Vec<Reading> {
+    let path = [Reading::Path(bytes.to_vec())].into_iter().chain(group);
+    match bytes.strip_suffix(DELETED) {
+        Some(gone) => [Reading::Gone(gone.to_vec())].into_iter().chain(path).collect(),
+        None => path.chain([Reading::Gone(bytes.to_vec())]).collect(),
+    }
 }
 
 /// A word without a look of its own.
@@ -455,6 +466,8 @@ mod tests {
         let kinds = |word: &str| -> Vec<Kind> {
             readings(OsStr::new(word)).expect("readings").iter().map(Reading::kind).collect()
         };
+        assert_eq!(kinds("/a"), [Kind::Path, Kind::Cgroup, Kind::Path]);
+        assert_eq!(kinds("path:/a (deleted)"), [Kind::Path, Kind::Path]);
         assert_eq!(kinds("web"), [Kind::Interface, Kind::Hostname, Kind::Id]);
         assert_eq!(kinds(&"a1".repeat(32)), [Kind::Id]);
         assert_eq!(kinds("shop/web"), [Kind::Cgroup, Kind::Id]);

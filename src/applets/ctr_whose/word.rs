@@ -59,7 +59,8 @@ impl Word {
                 Reading::Path(path) => !files::may_be_group(finder.root, path),
                 first => matches!(first, Reading::Gone(_)),
             };
-            let is_done = is_path && all.iter().any(|entry| !entry.is_empty());
+            let is_last = matches!(reading, Reading::Gone(_)) && !all.is_empty();
+            let is_done = (is_path || is_last) && all.iter().any(|entry| !entry.is_empty());
             if !is_done {
                 all.push(read(finder, reading));
             }
@@ -117,7 +118,10 @@ impl Word {
         let why = match &self.readings {
             Err(problem) => problem.clone(),
             Ok(readings) => {
-                let tried: Vec<&str> = readings.iter().map(|reading| reading.kind().name()).collect();
+                let mut tried: Vec<&str> = Vec::new();
+                for name in readings.iter().map(|reading| reading.kind().name()) {
+                    tried.extend(Some(name).filter(|name| !tried.contains(name)));
+                }
                 format!("nothing found, as {}", tried.join(", "))
             }
         };

@@ -117,6 +117,10 @@ fn choose<'r>(
         let mut is_settled = true;
         focus.names = focus.look_up_names(readings);
         for reading in readings {
+            // Without the mark of the kernel, what a deleted file was comes last.
+            if matches!(reading, Reading::Gone(_)) && !of_word.is_empty() {
+                break;
+            }
             focus.is_proven = false;
             let of_reading = focus.of(reading)?;
             is_settled &= of_reading.is_empty() || focus.is_proven;
