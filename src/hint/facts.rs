@@ -125,7 +125,7 @@ impl<'a> Facts<'a> {
 
     /// Is it the /proc of the running system, and not that of a test?
     fn is_running(&self) -> bool {
-        self.proc.path() == ProcRoot::default().path()
+        self.proc.is_own()
     }
 
     /// Does a seccomp filter apply to this process?
@@ -165,9 +165,8 @@ impl<'a> Facts<'a> {
 
 /// Reads a file of procfs only: a container can mount anything over it.
 fn text(proc: &ProcRoot, path: &Path) -> Option<String> {
-    let is_running = proc.path() == ProcRoot::default().path();
     let file =
-        if is_running { open_of_proc(path) } else { proc.open(path).map(File::from).map_err(Into::into) };
+        if proc.is_own() { open_of_proc(path) } else { proc.open(path).map(File::from).map_err(Into::into) };
     let mut text = Vec::new();
     file.ok()?.take(ProcRoot::LARGEST).read_to_end(&mut text).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())

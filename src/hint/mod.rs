@@ -18,6 +18,7 @@ use std::cell::OnceCell;
 use nix::errno::Errno;
 
 use crate::isolation::before::Before;
+use crate::isolation::ns;
 use crate::isolation::operation::Operation;
 use crate::proc::ProcRoot;
 use crate::proc::ns::Kind;
@@ -192,6 +193,8 @@ pub fn hint_for(operation: &Operation, errno: Errno, proc: &ProcRoot) -> Option<
     if let Operation::Execute(files) = operation {
         return files.iter().find_map(|file| program::not_started(file, errno));
     }
+    let nowhere = ProcRoot::nowhere();
+    let proc = if ns::has_files_of_others() { &nowhere } else { proc };
     let case = Case { operation, errno, facts: Facts::new(proc), before: OnceCell::new() };
     let (mut sure, mut perhaps, mut ruled_out) = (Vec::new(), Vec::new(), Vec::new());
     for check in checks(operation, errno) {

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -206,17 +207,19 @@ impl Set {
     pub(crate) fn enter_permitted(&mut self) {
         if let Some((pidfd, kinds)) = &mut self.process {
             let (user, rest): (Vec<Kind>, Vec<Kind>) = kinds.iter().partition(|&&kind| kind == Kind::User);
-            if !rest.is_empty() && sys::setns(&*pidfd, mask(&rest)).is_ok() {
+            if !rest.is_empty() && enter(&*pidfd, &rest).is_ok() {
                 *kinds = user;
             } else if !self.assumed.is_empty() {
                 let proc = ProcRoot::default();
-                kinds.retain(|kind| !self.assumed.contains(kind) || known(&proc, *kind));
+                // What the files of others say does not count.
+                let is_known = |kind| has_files_of_others() || known(&proc, kind);
+                kinds.retain(|kind| !self.assumed.contains(kind) || is_known(*kind));
             }
             // One call enters all or none.
-            kinds.retain(|kind| *kind == Kind::User || sys::setns(&*pidfd, kind.flag()).is_err());
+            kinds.retain(|kind| *kind == Kind::User || enter(&*pidfd, &[*kind]).is_err());
         }
         order::sort_by_key(&mut self.files, |(kind, _)| *kind);
-        self.files.retain(|(kind, fd)| *kind == Kind::User || sys::setns(fd, kind.flag()).is_err());
+        self.files.retain(|(kind, fd)| *kind == Kind::User || enter(fd, &[*kind]).is_err());
     }
 
     /// Is the set empty, or is only the user namespace left?
@@ -236,7 +239,7 @@ impl Set {
             })?;
         }
         for (kind, fd) in &self.files {
-            sys::setns(fd, kind.flag()).with_context(|| {
+            enter(fd, &[*kind]).with_context(|| {
                 let operation =
                     Operation::File { fd: fd.try_clone().ok(), kind: *kind, before: self.before.clone() };
                 refused(format!("reassociate to namespace '{}' failed", kind.link()), operation)
@@ -251,12 +254,33 @@ impl Set {
 /// One call enters all or none, and checks the rights that this process has before it. Inside the user namespace it may
 /// have more.
 fn enter_with_user(pidfd: &OwnedFd, kinds: &[Kind]) -> nix::Result<()> {
-    let together = sys::setns(pidfd, mask(kinds));
+    let together = enter(pidfd, kinds);
     if together != Err(Errno::EPERM) || kinds.len() < 2 || !kinds.contains(&Kind::User) {
         return together;
     }
     let rest: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::User).collect();
-    sys::setns(pidfd, Kind::User.flag()).and_then(|()| sys::setns(pidfd, mask(&rest)))
+    enter(pidfd, &[Kind::User]).and_then(|()| enter(pidfd, &rest))
+}
+
+static HAS_FILES_OF_OTHERS: AtomicBool = AtomicBool::new(false);
+
+/// Has this process entered a mount namespace or a root directory of others? They choose what its /proc is: it can lie, or not
+/// answer.
+#[must_use]
+pub(crate) fn has_files_of_others() -> bool {
+    HAS_FILES_OF_OTHERS.load(Ordering::Relaxed)
+}
+
+pub(crate) fn enters_files_of_others() {
+    HAS_FILES_OF_OTHERS.store(true, Ordering::Relaxed);
+}
+
+fn enter(fd: impl AsFd, kinds: &[Kind]) -> nix::Result<()> {
+    sys::setns(fd, mask(kinds))?;
+    if kinds.contains(&Kind::Mnt) {
+        enters_files_of_others();
+    }
+    Ok(())
 }
 
 /// Moves this process into new namespaces. The kernel makes the user namespace first.

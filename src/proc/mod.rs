@@ -85,6 +85,19 @@ impl ProcRoot {
         ProcRoot { path, copy }
     }
 
+    /// No files, for a process that may not read those that its /proc has.
+    #[must_use]
+    pub(crate) fn nowhere() -> ProcRoot {
+        // No system call takes such a path.
+        ProcRoot { path: PathBuf::from("/proc\0"), copy: None }
+    }
+
+    /// Is it that of this process, or none?
+    #[must_use]
+    pub(crate) fn is_own(&self) -> bool {
+        [ProcRoot::default(), ProcRoot::nowhere()].iter().any(|own| own.path == self.path)
+    }
+
     /// As the caller named it: for messages.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -328,3 +328,21 @@ fn things_are_not_looked_for_where_nobody_answers() {
         }
     }
 }
+
+/// What nsenter has entered when a step fails has the container's /proc, which the container chooses.
+#[test]
+fn a_hint_does_not_wait_for_the_proc_of_a_container() {
+    if !namespaces("a hanging proc of a container") {
+        return;
+    }
+    let script = "mount --bind $fuse /proc; echo ready; read -r end";
+    let Some(fuse) = Fuse::hanging(&["-U", "-r", "-m"], Vec::new(), script) else { return };
+    let mut command = applet("nsenter");
+    command.env("CTRBOX_HINTS", "always");
+    let refused = limited(command.args(["-t", &fuse.pid.to_string(), "-U", "-m", "-S", "4242", "true"]));
+    let message = stderr(&refused);
+    assert!(fuse.nobody_hung(), "nsenter hung: {message}");
+    assert_eq!(refused.status.code(), Some(1), "{message}");
+    let hint = "hint: user id 4242 is not mapped in the user namespace, which has ";
+    assert!(message.contains(hint), "{message}");
+}

@@ -385,6 +385,9 @@ fn change_directory(request: &Request, opened: &Opened) -> Result<()> {
         }
         fchdir(root).context("change directory by root file descriptor failed")?;
         chroot(".").with_context(|| refused("chroot failed", Operation::Chroot { entering: true }))?;
+        if request.enters_files() {
+            ns::enters_files_of_others();
+        }
         chdir("/").context("cannot change directory to /")?;
     }
     if let Some(Some(path)) = &request.wdns {
