@@ -35,7 +35,7 @@ mod verify;
 mod word;
 pub(crate) mod world;
 
-pub(crate) use by_namespace::is_in_container_of_host;
+pub(crate) use by_namespace::{is_in_container_of_host, is_router_name};
 pub(crate) use cgroup_path::{group_claims, pod_uid, podman_pod};
 pub(crate) use claim::Claim;
 pub use files::Files;

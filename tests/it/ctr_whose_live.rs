@@ -452,7 +452,8 @@ fn a_program_of_the_host_leaves_its_root_for_a_bare_one() {
         /usr/local/bin/slirp4netns -e '$| = 1; chroot shift or exit 1; print qq(y\\n); sleep 1000' $1/root >$1/ready &
         trap \"kill $!\" EXIT
         read -r line <$1/ready
-        \"$0\" ctr-whose $! || :";
+        \"$0\" ctr-whose $! || :
+        \"$0\" ctr-ps -n -o container -p $!";
     if !networks(TEST) {
         return;
     }
@@ -467,5 +468,7 @@ fn a_program_of_the_host_leaves_its_root_for_a_bare_one() {
         let text = stdout(&limited(&mut command));
         let answer = text.split_once("  ").map(|(_, answer)| answer);
         assert!(answer.is_some_and(|answer| answer.starts_with(begin)), "{others}: {text}");
+        let container = text.lines().last().expect("a line");
+        assert_eq!(container == "-", others.is_empty(), "{text}");
     }
 }

@@ -9,12 +9,10 @@ use nix::unistd::Pid;
 use super::answer::{Answer, By, Entry, Host, Owner, Role};
 use super::finder::{Finder, recorded, status};
 use super::nat;
-use super::servers::{
-    DAEMON, is_monitor_name, is_parent, is_proxy_name, is_router_name, is_worker_name, serves,
-};
+use super::servers::{DAEMON, is_monitor_name, is_parent, is_proxy_name, is_worker_name, serves};
 use super::thing::{Kind, Port};
 use crate::container::details;
-use crate::container::proxies;
+use crate::container::{is_router_name, proxies};
 use crate::isolation::ns;
 use crate::isolation::visit::Place;
 use crate::net::{self, Interface, Listener, Transport, takes};
@@ -289,7 +287,7 @@ fn proxied(finder: &Finder<'_>, pid: i32, comm: &str) -> Vec<(u16, usize)> {
 /// The proxies of the host: PID, port of the host, and container.
 pub(super) fn proxies(finder: &Finder<'_>) -> Vec<(i32, u16, usize)> {
     let all = finder.world.processes.iter();
-    let hosts = all.filter(|seen| seen.container.is_none() || finder.is_program_of_host(seen.pid));
+    let hosts = all.filter(|seen| seen.container.is_none());
     let of = |pid: i32| {
         proxied(finder, pid, &finder.comm(pid)).into_iter().map(move |(port, one)| (pid, port, one))
     };

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nix::unistd::Pid;
 
 use super::program::{HELPERS, machine, program};
+use super::routers::is_router;
 use super::{ByNamespace, OwnNamespaces, is_of_lxc, ns_inode, other, root_of};
 use crate::container::runtimes::image_of_starter;
 use crate::container::verify::{first_in_pid_ns, first_of_children, namespace, start_time};
@@ -103,6 +104,12 @@ impl ByNamespace {
         if may_be_helper
             && HELPERS.iter().any(|helper| program(proc, &self.files, pid).as_deref() == Some(helper))
         {
+            return None;
+        }
+        // In a container of bubblewrap or another runtime a user can run the program too.
+        let may_be_router =
+            container.runtime == Runtime::Anon && container.outer.is_none() && own.pid_ns.is_none();
+        if may_be_router && is_router(proc, &self.files, pid) {
             return None;
         }
         Some(Tag { identified_by: container.identified_by, container })

@@ -5,6 +5,7 @@ mod by_kernel;
 mod host;
 mod known;
 mod program;
+mod routers;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -28,6 +29,7 @@ pub(crate) use host::is_in_container_of_host;
 use known::ByNamespaces;
 pub(super) use known::Spaces;
 pub(super) use program::trusted_program;
+pub(crate) use routers::is_router_name;
 
 type FileId = ((u32, u32), u64);
 

@@ -105,10 +105,10 @@ impl Finder<'_> {
         detail: String,
     ) -> Result<Answer, Host> {
         match self.world.process(pid).and_then(|seen| seen.container) {
-            Some(number) if !self.is_program_of_host(pid) => {
+            Some(number) => {
                 Ok(Answer::new(Owner::Running(number), role, By::Kernel, detail).of_process(Some(pid)))
             }
-            _ => Err(self.process_of_host(pid)),
+            None => Err(self.process_of_host(pid)),
         }
     }
 }

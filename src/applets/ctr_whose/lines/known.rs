@@ -386,7 +386,7 @@ impl Tables {
         tables.begins.dedup();
         for process in &world.processes {
             let container = process.container.filter(|number| !finder.is_unverified(*number));
-            if let Some(number) = container.filter(|_| !finder.is_program_of_host(process.pid)) {
+            if let Some(number) = container {
                 tables.processes.insert(process.pid, number);
             }
         }
