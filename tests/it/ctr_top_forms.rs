@@ -189,7 +189,13 @@ fn a_script_of_a_user_learns_that_containers_are_missing() {
     assert_eq!(document["unknown"][0]["path"], "containers", "{document}");
     assert!(document["unknown"][0]["why"].as_str().expect("text").contains("of other users"), "{document}");
     valid("ctr-top", &stdout(&output));
-    assert!(stdout(&of_user(&["--prometheus"])).ends_with("\ncontainer_scrape_error 1\n"));
+    // Of the host's processes this user can read the disk use of a few.
+    let unknown = document["unknown"].as_array().expect("a list");
+    assert!(unknown.iter().any(|one| one["path"] == "host.io"), "{document}");
+    let series = stdout(&of_user(&["--prometheus"]));
+    assert!(series.ends_with("\ncontainer_scrape_error 1\n"));
+    let of_host = |line: &&str| line.starts_with("container_fs_") && line.contains("runtime=\"host\"");
+    assert_eq!(series.lines().find(of_host), None);
     let said = stderr(&of_user(&["-n1", "ctrbox-nobody"]));
     assert!(
         said.contains("no process or running container 'ctrbox-nobody' that this user can see ("),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::common::process::{Inherited, copy_of_binary, executed, inheriting, limited};
+use crate::common::terminal::Terminal;
 use crate::common::{Scratch, binary, ctrbox, program, root, skip, stderr, stdout, there, until};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -361,5 +362,22 @@ fn set_user_id_is_refused() {
     if there("setcap") {
         assert!(limited(program("setcap").arg("cap_sys_ptrace+ep").arg(&copy)).status.success());
         assert_eq!(says(&mut by_nobody()), fine(&version()));
+    }
+}
+
+/// Lines of the help end between words on a narrow terminal.
+#[test]
+fn help_fits_the_terminal() {
+    for columns in [40, 60, 80, 132] {
+        for arguments in [&["help", "unshare"][..], &["nsenter", "--help"], &["--help"], &["check", "--help"]]
+        {
+            let mut terminal = Terminal::new();
+            terminal.resize(24, columns);
+            let mut command = Command::new(binary());
+            let (status, shown) = terminal.end_of(&mut terminal.start(command.args(arguments)));
+            assert_eq!(status.code(), Some(0));
+            let is_wide = |line: &&str| line.trim_end().len() > usize::from(columns);
+            assert_eq!(shown.lines().find(is_wide), None, "{arguments:?} at {columns}");
+        }
     }
 }

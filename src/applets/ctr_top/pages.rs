@@ -16,6 +16,9 @@ pub(super) struct Pages {
     all: usize,
 }
 
+/// What the other keys do while a text is shown: as much of it as there is room for.
+const BACK: [&str; 2] = ["  (arrows: more, q: back)", "  (q: back)"];
+
 impl Pages {
     pub(super) fn new(title: String, lines: impl Iterator<Item = String>) -> Pages {
         Pages { title, lines: lines.collect(), first: 0, page: 1, all: 0 }
@@ -44,8 +47,11 @@ impl Pages {
             true => format!("  lines {}-{end} of {}", self.first + 1, self.all),
             false => String::new(),
         };
-        let title = text::cut(&self.title, width.saturating_sub(place.len())).to_owned();
-        let head = text::cut(&format!("{title}{place}"), width).to_owned();
+        let fits = |back: &&&str| text::width(&self.title) + back.len() + place.len() <= width;
+        let back = BACK.iter().find(fits).unwrap_or(&"");
+        let room = width.saturating_sub(back.len() + place.len());
+        let title = text::cut_with_mark(&self.title, room);
+        let head = text::cut(&format!("{title}{back}{place}"), width).to_owned();
         let shown = all.into_iter().skip(self.first).take(self.page);
         std::iter::once(head).chain(shown).map(String::into_bytes).collect()
     }
@@ -68,13 +74,13 @@ mod tests {
         assert_eq!(shown(&mut pages, 5)[4], "30");
         pages.go(Move::First);
         assert_eq!(shown(&mut pages, 40).len(), 31);
-        assert_eq!(shown(&mut pages, 5), ["keys  lines 1-4 of 30", "1", "2", "3", "4"]);
+        assert_eq!(shown(&mut pages, 5), ["keys  (q: back)  lines 1-4 of 30", "1", "2", "3", "4"]);
         pages.go(Move::Page(1));
         pages.go(Move::By(1));
         assert_eq!(shown(&mut pages, 5)[1..], ["6", "7", "8", "9"]);
         pages.go(Move::Last);
         pages.go(Move::By(1));
-        assert_eq!(shown(&mut pages, 5), ["keys  lines 27-30 of 30", "27", "28", "29", "30"]);
+        assert_eq!(shown(&mut pages, 5), ["keys  (q: back)  lines 27-30 of 30", "27", "28", "29", "30"]);
         pages.go(Move::Page(-1));
         assert_eq!(shown(&mut pages, 5)[1], "23");
         pages.go(Move::First);
@@ -83,5 +89,11 @@ mod tests {
         pages.go(Move::Last);
         assert_eq!(shown(&mut pages, 11)[1..].len(), 10);
         assert_eq!(shown(&mut pages, 2).len(), 2);
+        pages.go(Move::First);
+        let head =
+            |pages: &mut Pages, width| String::from_utf8(pages.show(5, width).remove(0)).expect("text");
+        assert_eq!(head(&mut pages, 80), "keys  (arrows: more, q: back)  lines 1-4 of 30");
+        assert_eq!(head(&mut pages, 24), "keys  lines 1-4 of 30");
+        assert_eq!(head(&mut pages, 20), "ke+  lines 1-4 of 30");
     }
 }

@@ -9,7 +9,7 @@ use super::inspect;
 use super::options::Request;
 use super::pages::Pages;
 use super::show::{self, Frame, Style};
-use super::view::{BACK, Press, View};
+use super::view::{Press, View};
 use super::watcher::Watcher;
 use crate::exit::{self, Exit};
 use crate::output::Out;
@@ -80,7 +80,7 @@ pub(super) fn run(
                 let width = size().1.unwrap_or(80);
                 let what = (row.container.as_str(), &frame.processes(row)[..]);
                 let report = inspect::report(request, &watcher.proc, what, width);
-                let title = format!("ctr-inspect {}{BACK}", text::escape(row.container.as_bytes()));
+                let title = format!("ctr-inspect {}", text::escape(row.container.as_bytes()));
                 view.pages = Some(Pages::new(title, report.lines().map(str::to_owned)));
             }
             press = view.press(b"");

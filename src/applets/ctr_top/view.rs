@@ -6,9 +6,6 @@ use super::pages::Pages;
 use super::rates::Row;
 use super::show::{Frame, Lead, Tree};
 
-/// What the other keys do while a text is shown.
-pub(super) const BACK: &str = "  (arrows: more, q: back)";
-
 #[derive(Default)]
 pub(super) struct View {
     pub order: Order,
@@ -113,7 +110,7 @@ impl View {
             Action::Filter => (self.types, self.filter) = (true, String::new()),
             Action::Tree => self.tree = !self.tree,
             Action::Go(go) => self.go(go),
-            Action::Help => self.pages = Some(Pages::new(format!("Keys{BACK}"), View::keys())),
+            Action::Help => self.pages = Some(Pages::new("Keys".to_owned(), View::keys())),
             Action::Inspect | Action::End => {}
         }
     }
