@@ -159,7 +159,7 @@ impl<'a> Lookup<'a> {
                 if inode.is_none() {
                     hint_at_container(proc, None, *pid);
                 }
-                by_pid(*pid, *inode)
+                by_pid(proc, *pid, *inode)
             }
             Target::Container(word) => {
                 let found = in_child(proc, OnBlock::LeaveOut, || self.find(proc, word));
@@ -336,7 +336,7 @@ fn hold(resolver: &mut Resolver<'_>, container: &Container) -> Result<Held> {
     if let Some(pidfd) = resolver.checked_pidfd(pid) {
         return Ok(Held { pid, pidfd: Some(pidfd) });
     }
-    let pidfd = ns::pidfd(pid);
+    let pidfd = ns::pidfd(resolver.proc(), pid);
     if !resolver.is_init(container, pid) {
         return Err(ended(container));
     }
@@ -388,7 +388,7 @@ fn in_container(resolver: &mut Resolver<'_>, container: &Container, init: &Held,
         Some(pid) => Some(pid),
         None => Scan::pids(&proc)?.into_iter().find(|&pid| is_wanted(pid)),
     };
-    let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(pid) }).filter(|held| is_wanted(held.pid));
+    let held = pid.map(|pid| Held { pid, pidfd: ns::pidfd(&proc, pid) }).filter(|held| is_wanted(held.pid));
     held.ok_or_else(|| no_process(container, cpid))
 }
 
@@ -421,8 +421,8 @@ pub(crate) fn no_process(container: &Container, cpid: i32) -> anyhow::Error {
 }
 
 /// A process by PID. If an inode is given, its pidfd must have that inode.
-fn by_pid(pid: Pid, inode: Option<u64>) -> Result<Held> {
-    let pidfd = ns::pidfd(pid);
+fn by_pid(proc: &ProcRoot, pid: Pid, inode: Option<u64>) -> Result<Held> {
+    let pidfd = ns::pidfd(proc, pid);
     let has_inode =
         |inode: u64| pidfd.as_ref().is_some_and(|fd| fstat(fd).is_ok_and(|stat| stat.st_ino == inode));
     if inode.is_some_and(|inode| !has_inode(inode)) {

@@ -336,9 +336,13 @@ pub(crate) fn hostname(proc: &ProcRoot, pid: Pid) -> Option<String> {
     Some(text::utf8(name.ok()?.as_encoded_bytes()).into_owned())
 }
 
-/// A pidfd, if the kernel has them. None is not an error: the files below /proc are used instead.
+/// A pidfd of the process with this number in proc, if the kernel has them. None is not an error: the files below /proc are
+/// used instead. If proc shows the PIDs of another pid namespace, here the number is that of another process.
 #[must_use]
-pub(crate) fn pidfd(pid: Pid) -> Option<OwnedFd> {
+pub(crate) fn pidfd(proc: &ProcRoot, pid: Pid) -> Option<OwnedFd> {
+    if !proc.has_own_pids() {
+        return None;
+    }
     sys::pidfd_open(pid).ok()
 }
 

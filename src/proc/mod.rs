@@ -98,6 +98,13 @@ impl ProcRoot {
         [ProcRoot::default(), ProcRoot::nowhere()].iter().any(|own| own.path == self.path)
     }
 
+    /// Does it show the PIDs of the pid namespace of this process, and not those of another one or of a copy?
+    #[must_use]
+    pub(crate) fn has_own_pids(&self) -> bool {
+        let own = self.link(&self.base().join("self")).ok();
+        own.is_some_and(|own| own.as_os_str().as_encoded_bytes() == Pid::this().to_string().as_bytes())
+    }
+
     /// As the caller named it: for messages.
     #[must_use]
     pub fn path(&self) -> &Path {

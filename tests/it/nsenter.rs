@@ -3,6 +3,7 @@
 
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::common::nsenter::{ALL, KINDS, NO_PID, in_scratch, links, nsenter, of, readlinks, refused};
@@ -44,6 +45,30 @@ fn a_sandbox_of_gvisor_is_not_the_container() {
 }
 
 /// The pidfd says which namespaces `-a` means: no file of the target in /proc is read, and no process watches that.
+/// The kernel counts on from here in the pid namespace of the writer.
+const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
+
+/// As with util-linux: files and namespaces are those of one process.
+#[test]
+fn a_number_is_that_of_a_process_in_proc() {
+    if !namespaces("nsenter-other-proc") {
+        return;
+    }
+    if !Path::new(LAST_PID).exists() {
+        return skip("nsenter-other-proc", "the kernel gives no process a PID on demand");
+    }
+    let holder = Holder::new(&["-u"], "");
+    // In its pid namespace the shell gives another process the same number.
+    let script = format!(
+        r#"echo $(($1 - 1)) >{LAST_PID}; cat <&3 & [ $! = $1 ] || exit 9
+        "$0" nsenter -t $1 -u readlink /proc/self/ns/uts"#
+    );
+    let inside = ["-pfu", "--kill-child", "sh", "-c", &format!("exec 3<&0; {script}")];
+    let mut command = program("unshare");
+    command.args(inside).arg(binary()).arg(holder.pid.to_string()).stdin(Stdio::piped());
+    assert_eq!(printed(&mut command).trim_end(), holder.link("uts"));
+}
+
 #[test]
 fn all_namespaces_are_entered_by_the_pidfd_alone() {
     if !traceable("nsenter-all-by-pidfd") || kernel() < (6, 11) {

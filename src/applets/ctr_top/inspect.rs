@@ -45,9 +45,8 @@ fn read(
     width: usize,
     text: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
-    // In another proc, PIDs can be those of another pid namespace.
-    let pidfd = |pid: i32| if request.root.is_none() { ns::pidfd(Pid::from_raw(pid)) } else { None };
-    let held: Vec<Option<OwnedFd>> = processes.iter().map(|(pid, _)| pidfd(*pid)).collect();
+    let held: Vec<Option<OwnedFd>> =
+        processes.iter().map(|(pid, _)| ns::pidfd(proc, Pid::from_raw(*pid))).collect();
     let there = are_there(proc, processes)?;
     let words: Vec<OsString> = processes
         .iter()

@@ -319,7 +319,7 @@ impl Request {
     fn held(&self, word: &OsStr) -> Result<Held, Exit> {
         match number(word) {
             Some(Ok(pid)) if pid.as_raw() == 0 => Ok(Held { pid: Pid::this(), pidfd: None }),
-            Some(Ok(pid)) => Ok(Held { pid, pidfd: ns::pidfd(pid) }),
+            Some(Ok(pid)) => Ok(Held { pid, pidfd: ns::pidfd(&self.proc, pid) }),
             // The beginning of an id can be all digits. If no id begins with them, the number is wrong.
             Some(Err(errno)) => {
                 let target = Target::parse(word).map_err(|_| unparsed(word, errno))?;

@@ -361,7 +361,7 @@ impl<'a> Walk<'a> {
             return;
         }
         if pidfd.is_none() {
-            *pidfd = ns::pidfd(pid);
+            *pidfd = ns::pidfd(self.proc, pid);
         }
         let Some(holder) = pidfd else { return };
         let Ok(namespace) = ns::net_ns_of_socket(holder, fd) else { return };

@@ -225,7 +225,7 @@ impl Resolver<'_> {
     fn hold_inits(&mut self, containers: &[Container]) {
         for pid in containers.iter().filter_map(|container| container.init) {
             if self.held.len() < Self::MOST_HELD {
-                self.held.entry(pid).or_insert_with(|| ns::pidfd(pid));
+                self.held.entry(pid).or_insert_with(|| ns::pidfd(self.proc, pid));
             }
         }
     }
