@@ -252,7 +252,7 @@ pub(super) fn served_engine(finder: &Finder<'_>, pid: i32) -> Option<i32> {
 fn joined(finder: &Finder<'_>, pid: i32) -> BTreeSet<u64> {
     let (world, pid) = (finder.world, Pid::from_raw(pid));
     let mut inodes: BTreeSet<u64> = world.proc.process(pid).ns(Namespace::Net).into_iter().collect();
-    let Some(holder) = ns::pidfd(&world.proc, pid) else { return inodes };
+    let Some(holder) = ns::pidfd(world.proc, pid) else { return inodes };
     _ = links_of(&world.links, pid.as_raw(), MOST_DESCRIPTORS, |name, link| {
         let fd = Some(name).filter(|_| link.ends_with(b"/net/tun"));
         let fd = fd.and_then(|name| name.to_str().ok()?.parse().ok());
