@@ -62,6 +62,10 @@ pub struct ProcRoot {
     copy: Option<HostCopy>,
 }
 
+fn is_proc(path: &Path) -> bool {
+    statfs(path).is_ok_and(|info| info.filesystem_type() == PROC_SUPER_MAGIC)
+}
+
 impl Default for ProcRoot {
     fn default() -> Self {
         ProcRoot { path: PathBuf::from("/proc"), copy: None }
@@ -77,8 +81,7 @@ impl ProcRoot {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let is_proc = || statfs(&path).is_ok_and(|info| info.filesystem_type() == PROC_SUPER_MAGIC);
-        let is_copy = path != Path::new("/proc") && !is_proc();
+        let is_copy = path != Path::new("/proc") && !is_proc(&path);
         let copy = path.parent().filter(|_| is_copy).and_then(|root| {
             HostCopy::new(if root.as_os_str().is_empty() { Path::new(".") } else { root }).ok()
         });
@@ -98,11 +101,15 @@ impl ProcRoot {
         [ProcRoot::default(), ProcRoot::nowhere()].iter().any(|own| own.path == self.path)
     }
 
-    /// Does it show the PIDs of the pid namespace of this process, and not those of another one or of a copy?
+    /// Does it show no PIDs but those of the pid namespace of this process? Those of another one, or of a copy, are the numbers
+    /// of other processes here. One that is not mounted shows none.
     #[must_use]
     pub(crate) fn has_own_pids(&self) -> bool {
-        let own = self.link(&self.base().join("self")).ok();
-        own.is_some_and(|own| own.as_os_str().as_encoded_bytes() == Pid::this().to_string().as_bytes())
+        match self.link(&self.base().join("self")) {
+            Ok(own) => own.as_os_str().as_encoded_bytes() == Pid::this().to_string().as_bytes(),
+            // In another pid namespace this process has no number.
+            Err(_) => !self.is_copy() && !is_proc(&self.path),
+        }
     }
 
     /// As the caller named it: for messages.

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use crate::common::process::{limited, namespaces};
 use crate::common::unshare::{Public, STRANGER};
-use crate::common::{binary, program, skip, stderr, stdout, there};
+use crate::common::{binary, kernel, program, skip, stderr, stdout, there};
 
 /// In a pid and a mount namespace of its own, after this command of the shell.
 fn after(command: &str, words: &[&str]) -> Output {
@@ -79,4 +79,16 @@ fn without_proc_nothing_is_said_about_processes() {
             "{words:?}: {message}"
         );
     }
+}
+
+/// The number is that of the own pid namespace then, and a pidfd needs no proc.
+#[test]
+fn without_proc_a_namespace_is_entered_by_its_process() {
+    if !namespaces("no-proc-entered") || kernel() < (5, 8) {
+        return;
+    }
+    let binary = binary();
+    let words = [binary.to_str().expect("text"), "nsenter", "-t", "1", "-n", "true"];
+    let output = after("mount -t tmpfs none /proc", &words);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
 }
