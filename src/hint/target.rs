@@ -225,14 +225,12 @@ fn is_several(threads: String) -> bool {
 
 pub(super) fn hidden(case: &Case<'_>) -> Option<Finding> {
     let pid = pid(case)?;
-    Some(
-        match hidepid(case.facts.proc).is_some()
-            && case.facts.proc.metadata(&case.facts.proc.path_of(pid, "")).is_err()
-        {
-            true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; run as root")),
-            false => No,
-        },
-    )
+    let proc = case.facts.proc;
+    let is_hidden = hidepid(proc).is_some() && proc.metadata(&proc.path_of(pid, "")).is_err();
+    Some(match is_hidden {
+        true => Perhaps(format!("process {pid} is hidden: /proc is mounted with hidepid; run as root")),
+        false => No,
+    })
 }
 
 /// Access to a process requires the same user and group and all of its capabilities, or CAP_SYS_PTRACE (ptrace(2)).

@@ -26,8 +26,8 @@ struct Rest(UnsafeCell<Dlmalloc>);
 // SAFETY: `Memory` alone leads to it, and there is one.
 unsafe impl Sync for Rest {}
 
-/// One kilobyte, and not beside the lock: most starts do not need it, and it would take the place of what they allocate on
-/// the page that they write to anyway (start-data.ld).
+/// It takes one kilobyte. It does not lie beside the lock: most starts do not use it, and it would fill the page that has
+/// their first memory (start-data.ld).
 static REST: Rest = Rest(UnsafeCell::new(Dlmalloc::new()));
 
 /// Like a mutex of std, which looks for panics of the thread each time: that takes longer than an allocation. Here a panic

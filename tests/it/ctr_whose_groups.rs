@@ -129,7 +129,7 @@ fn groups_of_anonymous_containers() {
     // Somebody else is in the group too.
     layout.process(301, 0, "/work/job", 777);
     assert_eq!(answers(&layout, "/work/job/gone"), [] as [[String; 3]; 0]);
-    // The group above the containers of an engine is not one of theirs.
+    // The group above the containers of an engine is no container.
     assert_eq!(answers(&layout, "/docker/gone"), [] as [[String; 3]; 0], "{web} is in /docker");
 }
 

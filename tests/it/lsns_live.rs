@@ -73,28 +73,16 @@ fn an_ordinary_user() {
     let missing = limited(&mut by_nobody(&public, &[&ns]));
     assert_eq!(said(&missing), (Some(1), String::new(), format!("lsns: not found namespace: {ns}\n")));
     // Its own are, in whatever is asked of them.
-    let mut own = program("setpriv");
-    own.args([
-        &format!("--reuid={UNPRIVILEGED_UID}"),
-        &format!("--regid={UNPRIVILEGED_UID}"),
-        "--clear-groups",
-        "unshare",
-        "-U",
-    ]);
-    if !there("setpriv") || !limited(own.arg("true")).status.success() {
+    let ids = [format!("--reuid={UNPRIVILEGED_UID}"), format!("--regid={UNPRIVILEGED_UID}")];
+    let unshare = |options: &[&str]| {
+        let mut command = program("setpriv");
+        command.args(&ids).args(["--clear-groups", "unshare", "-U"]).args(options);
+        command
+    };
+    if !there("setpriv") || !limited(&mut unshare(&["true"])).status.success() {
         return skip(name, "an ordinary user may not make user namespaces here");
     }
-    let mut own = program("setpriv");
-    own.args([
-        &format!("--reuid={UNPRIVILEGED_UID}"),
-        &format!("--regid={UNPRIVILEGED_UID}"),
-        "--clear-groups",
-        "unshare",
-        "-U",
-        "-r",
-        "-u",
-    ]);
-    let own = settled(Holder::by(&mut own, ""));
+    let own = settled(Holder::by(&mut unshare(&["-r", "-u"]), ""));
     let pid = own.pid.to_string();
     for (kind, rest) in [("uts", ""), ("user", "0:65534:1")] {
         let arguments =

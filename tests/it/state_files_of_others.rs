@@ -1,5 +1,5 @@
-//! State files that a user or root of a container wrote: they name containers of theirs only, and take no name or id of
-//! another one.
+//! A state file that a user, or root of a container, wrote names only containers of that user or in that container. It takes no
+//! name and no id of another one.
 
 use std::process::Command;
 

@@ -168,7 +168,7 @@ impl Code {
     }
 }
 
-/// The number at the end of what stands before the bracket.
+/// The number before the bracket.
 fn offset(before: &str) -> u64 {
     let digits = before.rsplit([',', ' ', '*', ':', '\t']).next().unwrap_or_default();
     match digits.strip_prefix('-') {

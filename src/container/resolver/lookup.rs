@@ -76,7 +76,10 @@ impl Caches {
     pub(super) fn forget(&mut self, store: Store) {
         let cache = &mut self.stores[store as usize];
         *cache = Cache::new(store, cache.files.clone());
-        self.unknown.values_mut().for_each(|stores| *stores &= !bit(store));
+        self.unknown.retain(|_, stores| {
+            *stores &= !bit(store);
+            *stores != 0
+        });
     }
 }
 
