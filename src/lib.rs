@@ -67,6 +67,11 @@ mod text;
 
 pub use applet::{announce, run};
 pub use sys::memory::Allocator;
+
+/// As in the program: a test whose child allocates must not wait for another thread of the tests.
+#[cfg(all(test, not(miri)))]
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 pub use sys::{arguments, promise_no_locks};
 
 /// The parts of the library that the tests of this project use. It is not an API: it may change with each commit.
